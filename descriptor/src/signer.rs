@@ -1,0 +1,77 @@
+//! The private half: from claims to a signed descriptor.
+
+use std::fmt;
+
+use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use serde::Serialize;
+use sha2::Sha512;
+use zeroize::Zeroizing;
+
+use crate::base64url;
+use crate::claims::Claims;
+use crate::jwk::Jwk;
+use crate::jws::Typ;
+
+/// A node's signing key. Its secrets are overwritten when it is dropped, and its `Debug` shows only the name.
+///
+/// The key is kept expanded (RFC 8032 §5.1.5), which spares a hash per signature. Public and private half
+/// come from one seed, here and nowhere else: signing with a pair that does not belong together would give
+/// the private key away.
+pub struct Signer {
+    secret: ExpandedSecretKey,
+    public: VerifyingKey,
+    jwk: Jwk,
+}
+
+impl Signer {
+    /// Makes the key pair of a seed (RFC 8032 §5.1.5): 32 bytes from a cryptographic source of chance.
+    #[expect(clippy::expect_used, reason = "the public half of any seed is a canonical point of large order")]
+    pub fn from_seed(seed: Zeroizing<[u8; 32]>) -> Self {
+        let public = SigningKey::from_bytes(&seed).verifying_key();
+        let jwk = Jwk::from_public_bytes(public.as_bytes()).expect("a derived public key is sound");
+        Self { secret: ExpandedSecretKey::from(&*seed), public, jwk }
+    }
+
+    /// The name of the key: its RFC 7638 thumbprint.
+    pub fn kid(&self) -> &str {
+        self.jwk.kid()
+    }
+
+    /// The public half.
+    pub fn public_jwk(&self) -> &Jwk {
+        &self.jwk
+    }
+
+    /// Signs a descriptor.
+    #[expect(
+        clippy::expect_used,
+        reason = "a claim set has string keys and no floats, so it always serialises"
+    )]
+    pub fn sign(&self, claims: &Claims) -> String {
+        self.sign_as(Typ::Descriptor, claims).expect("a claim set serialises")
+    }
+
+    /// Signs another statement of the cluster. It must be a JSON object, or [`open`](crate::open) will refuse
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// When `payload` does not serialise to JSON.
+    pub fn sign_as(&self, typ: Typ, payload: &impl Serialize) -> Result<String, serde_json::Error> {
+        let payload = serde_json::to_vec(payload)?;
+        let mut statement = base64url::encode(typ.header(self.kid()));
+        statement.push('.');
+        statement.push_str(&base64url::encode(payload));
+        let signature = raw_sign::<Sha512>(&self.secret, statement.as_bytes(), &self.public);
+        statement.push('.');
+        statement.push_str(&base64url::encode(signature.to_bytes()));
+        Ok(statement)
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signer").field("kid", &self.kid()).finish_non_exhaustive()
+    }
+}
