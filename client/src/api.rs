@@ -1,0 +1,87 @@
+//! The plain door to the whole API.
+
+use reqwest::Method;
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::client::{Client, Inner};
+use crate::problem::Problem;
+use crate::transport::{Answer, ExchangeError};
+
+/// Why a request did not succeed.
+#[derive(Debug, Error)]
+pub enum ApiError {
+    /// A node refused it.
+    #[error("{}: {} (HTTP {})", .0.code, .0.detail, .0.status)]
+    Refused(Problem),
+    /// No node could be reached; nothing was done. With the last cause.
+    #[error("no node can be reached: {0}")]
+    Unreachable(String),
+    /// The exchange broke off after a write was sent. It may have been done or not: look before you repeat
+    /// it.
+    #[error("the outcome is not known: {0}")]
+    OutcomeUnknown(String),
+    /// The node answered something that is not JSON.
+    #[error("the answer is not JSON")]
+    Malformed,
+    /// The path does not start with a slash.
+    #[error("a path starts with a slash")]
+    Path,
+}
+
+impl Client {
+    /// Sends a request to `path` (with its query, from the first slash on) and gives the JSON that comes
+    /// back, `null` for an empty answer.
+    ///
+    /// A `GET` goes to the next node when one cannot be reached, breaks off, or answers 502 to 504. Anything
+    /// else does so only while no connection came about: once sent, it may have been done.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError`]. When all nodes fail, that of the last.
+    pub async fn request(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, ApiError> {
+        if !path.starts_with('/') {
+            return Err(ApiError::Path);
+        }
+        let answer = self.0.send_any(method, path, body.as_ref()).await?;
+        if !(200..300).contains(&answer.status) {
+            return Err(ApiError::Refused(Problem::parse(&answer)));
+        }
+        match answer.body.as_slice() {
+            [] => Ok(Value::Null),
+            body => serde_json::from_slice(body).map_err(|_| ApiError::Malformed),
+        }
+    }
+}
+
+impl Inner {
+    /// Sends to one node after the other, until one answers for the cluster.
+    pub(crate) async fn send_any(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, ApiError> {
+        let repeatable = method == Method::GET;
+        let mut last = ApiError::Unreachable("there is no node".to_owned());
+        for node in self.nodes.order() {
+            match self.transport.send(self.nodes.url(node), method.clone(), path, body).await {
+                Ok(answer) => match node_failure(&answer).filter(|_| repeatable) {
+                    Some(problem) => last = ApiError::Refused(problem),
+                    None => return Ok(answer),
+                },
+                Err(error @ ExchangeError::NotSent { .. }) => last = ApiError::Unreachable(error.to_string()),
+                Err(error) if repeatable => last = ApiError::Unreachable(error.to_string()),
+                Err(error) => return Err(ApiError::OutcomeUnknown(error.to_string())),
+            }
+            tracing::debug!(node = %self.nodes.url(node), error = %last, "trying the next node");
+            self.nodes.failed(node);
+        }
+        Err(last)
+    }
+}
+
+/// The problem, where the answer is about the node rather than about the request.
+pub(crate) fn node_failure(answer: &Answer) -> Option<Problem> {
+    (answer.status >= 500).then(|| Problem::parse(answer)).filter(Problem::is_node_failure)
+}

@@ -1,0 +1,100 @@
+//! One HTTP exchange with one node.
+
+use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
+use reqwest::{Method, Response};
+use serde_json::Value;
+use thiserror::Error;
+use url::Url;
+
+/// The longest answer that is read, in bytes. Far above any page of the API; it keeps a broken or hostile
+/// node from filling the caller's memory.
+pub const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+/// What a node answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// The header `Retry-After`, in seconds. Its other form, a date, is not used by the nodes.
+    pub(crate) retry_after: Option<u64>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Why a node did not answer.
+#[derive(Debug, Error)]
+pub(crate) enum ExchangeError {
+    /// There was no connection (name, TCP or TLS), so the request cannot have been seen.
+    #[error("cannot connect to {node}: {cause}")]
+    NotSent { node: Url, cause: String },
+    /// The exchange broke off or timed out. The node may have acted on the request.
+    #[error("no answer from {node}: {cause}")]
+    Broken { node: Url, cause: String },
+    /// The answer was longer than [`MAX_ANSWER_BYTES`].
+    #[error("the answer of {node} is too long")]
+    Oversize { node: Url },
+}
+
+/// Sends requests with the credential, which no `Debug` shows.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    http: reqwest::Client,
+    authorization: Option<HeaderValue>,
+}
+
+impl Transport {
+    /// `authorization` must be marked sensitive.
+    pub(crate) fn new(http: reqwest::Client, authorization: Option<HeaderValue>) -> Self {
+        Self { http, authorization }
+    }
+
+    /// Sends to `path` below the node's address. `path` must start with a slash: anything else could end up
+    /// in the host.
+    pub(crate) async fn send(
+        &self,
+        node: &Url,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, ExchangeError> {
+        debug_assert!(path.starts_with('/'));
+        let url = format!("{}{path}", node.as_str().trim_end_matches('/'));
+        let mut request = self.http.request(method, url);
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(|error| failure(node, &error))?;
+        read(node, response).await
+    }
+}
+
+async fn read(node: &Url, mut response: Response) -> Result<Answer, ExchangeError> {
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| failure(node, &error))? {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Err(ExchangeError::Oversize { node: node.clone() });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer { status: response.status().as_u16(), retry_after, body })
+}
+
+fn failure(node: &Url, error: &reqwest::Error) -> ExchangeError {
+    let (node, cause) = (node.clone(), innermost(error));
+    if error.is_connect() {
+        ExchangeError::NotSent { node, cause }
+    } else {
+        ExchangeError::Broken { node, cause }
+    }
+}
+
+/// The cause at the bottom ("connection refused"): the layers above it only say that sending failed.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
