@@ -1,0 +1,52 @@
+//! The one door through which the registry changes.
+
+use crate::{Command, Entry, Outcome, Registry, Rejection};
+
+impl Registry {
+    /// Applies the entry at `index`.
+    ///
+    /// Total: whatever the entry asks, the answer is an [`Outcome`], alike on every replica. Indexes
+    /// must rise; the replicated log sees to that.
+    pub fn apply(&mut self, index: u64, entry: &Entry) -> Outcome {
+        self.skip(index);
+        self.at = self.at.max(entry.at);
+        let outcome = self.execute(entry).unwrap_or_else(Outcome::Rejected);
+        self.audit(entry, &outcome);
+        outcome
+    }
+
+    /// Passes over an entry that is not for the registry, such as a change of Raft's membership.
+    pub fn skip(&mut self, index: u64) {
+        debug_assert!(index > self.applied || self.applied == 0, "entry {index} after {}", self.applied);
+        self.applied = index;
+    }
+
+    fn execute(&mut self, Entry { by, command, .. }: &Entry) -> Result<Outcome, Rejection> {
+        match command {
+            Command::Bootstrap(token) => self.bootstrap(by, token),
+            Command::Publish(document) => self.publish(by, document),
+            Command::Import(entries) => self.import(by, entries),
+            Command::SetStatus { name, version, status, message } => {
+                self.set_status(by, name, version.as_ref(), *status, message.as_deref())
+            }
+            Command::Moderate { act, subject, reason, case } => {
+                self.moderate(by, *act, subject, reason, case.as_deref())
+            }
+            Command::CreateToken(token) => self.create_token(by, token),
+            Command::RevokeToken(id) => self.revoke_token(by, id),
+            Command::PutClient { id, tenant, keys } => self.put_client(by, id, tenant.as_ref(), keys),
+            Command::PutTenant { id, tenant } => self.put_tenant(by, id, tenant),
+            Command::PutNamespace { namespace, private } => self.put_namespace(by, namespace, *private),
+            Command::UpdateSettings(patch) => self.update_settings(by, patch),
+            Command::PublishKey(public) => self.publish_key(by, public),
+            Command::ActivateKey(kid) => self.activate_key(by, kid),
+            Command::RetireKey(kid) => self.retire_key(by, kid),
+            Command::RemoveKey(kid) => self.remove_key(by, kid),
+            Command::RevokeKey { kid, .. } => self.revoke_key(by, kid),
+            Command::JoinRoster { http, version } => self.join_roster(by, http, version),
+            Command::DrainNode(node) => self.drain_node(by, *node),
+            Command::LeaveRoster(node) => self.leave_roster(by, *node),
+            Command::Checkpoint => Ok(Outcome::Done),
+        }
+    }
+}

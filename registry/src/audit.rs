@@ -1,0 +1,91 @@
+//! The audit chain: one record for every act, each bound to all before it by a hash.
+
+use crate::{Command, Entry, Outcome, Registry, Timestamp};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The hash of a chain without records.
+pub const EMPTY_CHAIN: [u8; 32] = [0; 32];
+
+/// The longest text in a record, in characters: every reason that a moderator may give fits. Rejected
+/// entries leave records too, and must not fill the chain with whatever was in them.
+const MAX_TEXT: usize = 1_000;
+
+/// Who did what to whom, when, why, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRecord {
+    /// The index of the entry.
+    pub index: u64,
+    /// When it was proposed.
+    pub at: Timestamp,
+    /// Who proposed it.
+    pub actor: String,
+    /// What was done.
+    pub act: String,
+    /// To whom or what.
+    pub subject: String,
+    /// Why, as far as the act has a reason.
+    pub reason: String,
+    /// `done`, or the code of the rejection.
+    pub outcome: String,
+}
+
+impl AuditRecord {
+    /// The record as RFC 8785 canonical JSON.
+    ///
+    /// Keys are ASCII and sorted, values are strings and one integer below 2^53: for these serde_json's
+    /// compact form is the canonical one.
+    pub fn canonical(&self) -> String {
+        let at = self.at.to_string();
+        let mut fields = BTreeMap::from([
+            ("act", serde_json::Value::from(self.act.as_str())),
+            ("actor", self.actor.as_str().into()),
+            ("at", at.into()),
+            ("outcome", self.outcome.as_str().into()),
+            ("reason", self.reason.as_str().into()),
+            ("subject", self.subject.as_str().into()),
+        ]);
+        fields.insert("index", self.index.into());
+        serde_json::json!(fields).to_string()
+    }
+
+    /// The chain's hash after this record: SHA-256 over the hash before it and the canonical record.
+    pub fn chain(&self, before: &[u8; 32]) -> [u8; 32] {
+        Sha256::new().chain_update(before).chain_update(self.canonical()).finalize().into()
+    }
+}
+
+impl Registry {
+    /// Appends the record of an entry that was just applied. Checkpoints change nothing and leave none.
+    pub(crate) fn audit(&mut self, entry: &Entry, outcome: &Outcome) {
+        if matches!(entry.command, Command::Checkpoint) {
+            return;
+        }
+        let record = AuditRecord {
+            index: self.applied,
+            at: self.at,
+            actor: entry.by.to_string(),
+            act: entry.command.act().into(),
+            subject: bounded(&entry.command.subject()),
+            reason: bounded(entry.command.reason()),
+            outcome: outcome.code().into(),
+        };
+        self.audit_head = record.chain(&self.audit_head);
+        self.audit.push_back(Arc::new(record));
+    }
+
+    /// The chain, oldest first.
+    pub fn audit_records(&self) -> impl Iterator<Item = &AuditRecord> {
+        self.audit.iter().map(|record| &**record)
+    }
+
+    /// The chain's hash.
+    pub fn audit_head(&self) -> [u8; 32] {
+        self.audit_head
+    }
+}
+
+fn bounded(text: &str) -> String {
+    text.chars().take(MAX_TEXT).collect()
+}

@@ -1,0 +1,139 @@
+//! What can be asked of the registry.
+
+use crate::{
+    Act, ClientId, Kid, Namespace, NewToken, NodeId, Principal, PublicKey, ServerJson, ServerName,
+    SettingsPatch, Status, Subject, Tenant, TenantId, Timestamp, TokenId, Version,
+};
+use serde::{Deserialize, Serialize};
+
+/// One entry of the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When the leader proposed it, by the leader's wall clock. The registry never lets time go back.
+    pub at: Timestamp,
+    /// Who asked for it.
+    pub by: Principal,
+    /// What is asked.
+    pub command: Command,
+}
+
+/// A version as another registry published it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Imported {
+    /// The document.
+    pub document: ServerJson,
+    /// Its status there.
+    pub status: Status,
+    /// The status's message there.
+    pub status_message: Option<String>,
+    /// When it was published there; absent means now.
+    pub published_at: Option<Timestamp>,
+    /// When it last changed there; absent means when it was published.
+    pub updated_at: Option<Timestamp>,
+}
+
+/// A change of the registry. New kinds are added at the end: the order is the form in the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields say what the variant's sentence names")]
+pub enum Command {
+    /// Make the first operator token, once.
+    Bootstrap(NewToken),
+    /// Publish an immutable version.
+    Publish(ServerJson),
+    /// Take over versions from another registry, each on its own.
+    Import(Vec<Imported>),
+    /// Set the publisher's own status on one version, or on all.
+    SetStatus { name: ServerName, version: Option<Version>, status: Status, message: Option<String> },
+    /// Moderate.
+    Moderate { act: Act, subject: Subject, reason: String, case: Option<String> },
+    /// Make an API token.
+    CreateToken(NewToken),
+    /// End an API token.
+    RevokeToken(TokenId),
+    /// Register or change a client.
+    PutClient { id: ClientId, tenant: Option<TenantId>, keys: Vec<PublicKey> },
+    /// Register or change a tenant.
+    PutTenant { id: TenantId, tenant: Tenant },
+    /// Make a namespace private or public.
+    PutNamespace { namespace: Namespace, private: bool },
+    /// Change settings.
+    UpdateSettings(SettingsPatch),
+    /// Publish the public half of a node's new signing key.
+    PublishKey(PublicKey),
+    /// Let a prepared key sign.
+    ActivateKey(Kid),
+    /// Let a key sign no more.
+    RetireKey(Kid),
+    /// Forget a retired key.
+    RemoveKey(Kid),
+    /// Let a key verify nothing from now on.
+    RevokeKey { kid: Kid, reason: String },
+    /// A node takes its place among those that issue.
+    JoinRoster { http: String, version: String },
+    /// A node is to issue nothing any more.
+    DrainNode(NodeId),
+    /// A drained node is forgotten.
+    LeaveRoster(NodeId),
+    /// Every replica publishes the hash of its state at this entry.
+    Checkpoint,
+}
+
+impl Command {
+    /// The act's name in the audit chain.
+    pub fn act(&self) -> &'static str {
+        match self {
+            Self::Bootstrap(_) => "bootstrap",
+            Self::Publish(_) => "publish",
+            Self::Import(_) => "import",
+            Self::SetStatus { status, .. } => status.act(),
+            Self::Moderate { act, .. } => act.as_str(),
+            Self::CreateToken(_) => "create_token",
+            Self::RevokeToken(_) => "revoke_token",
+            Self::PutClient { .. } => "put_client",
+            Self::PutTenant { .. } => "put_tenant",
+            Self::PutNamespace { .. } => "put_namespace",
+            Self::UpdateSettings(_) => "update_settings",
+            Self::PublishKey(_) => "publish_key",
+            Self::ActivateKey(_) => "activate_key",
+            Self::RetireKey(_) => "retire_key",
+            Self::RemoveKey(_) => "remove_key",
+            Self::RevokeKey { .. } => "revoke_key",
+            Self::JoinRoster { .. } => "join_roster",
+            Self::DrainNode(_) => "drain_node",
+            Self::LeaveRoster(_) => "leave_roster",
+            Self::Checkpoint => "checkpoint",
+        }
+    }
+
+    /// What the act is done to, as `kind/id`.
+    pub(crate) fn subject(&self) -> String {
+        match self {
+            Self::Bootstrap(token) | Self::CreateToken(token) => format!("token/{}", token.id),
+            Self::Publish(document) => format!("version/{}@{}", document.name(), document.version()),
+            Self::Import(entries) => format!("versions/{}", entries.len()),
+            Self::SetStatus { name, version: Some(version), .. } => format!("version/{name}@{version}"),
+            Self::SetStatus { name, version: None, .. } => format!("server/{name}"),
+            Self::Moderate { subject, .. } => subject.to_string(),
+            Self::RevokeToken(id) => format!("token/{id}"),
+            Self::PutClient { id, .. } => format!("client/{id}"),
+            Self::PutTenant { id, .. } => format!("tenant/{id}"),
+            Self::PutNamespace { namespace, .. } => format!("namespace/{namespace}"),
+            Self::UpdateSettings(_) => "settings".into(),
+            Self::PublishKey(public) => format!("key/{}", public.kid()),
+            Self::ActivateKey(kid) | Self::RetireKey(kid) | Self::RemoveKey(kid) => format!("key/{kid}"),
+            Self::RevokeKey { kid, .. } => format!("key/{kid}"),
+            Self::JoinRoster { http, .. } => http.clone(),
+            Self::DrainNode(node) | Self::LeaveRoster(node) => format!("node/{node}"),
+            Self::Checkpoint => String::new(),
+        }
+    }
+
+    /// Why, where the act carries a reason.
+    pub(crate) fn reason(&self) -> &str {
+        match self {
+            Self::Moderate { reason, .. } | Self::RevokeKey { reason, .. } => reason,
+            Self::SetStatus { message: Some(message), .. } => message,
+            _ => "",
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What a template can become: the normalised form of all its expansions.
+
+use super::{Endpoint, escape, is_unreserved};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// A longer list of choices is matched like any value, so that one document cannot make every match slow.
+/// That errs towards finding two servers in conflict, which is the safe side.
+const MAX_MATCHED_CHOICES: usize = 64;
+
+/// The normalised URLs that a template can become: one of the origins, then the pieces in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Pattern {
+    /// At least one, such as `https://example.com:8443`.
+    pub(super) origins: Vec<String>,
+    /// The first is a literal that begins with `/`, so that no origin matches as a mere prefix of a host.
+    pub(super) pieces: Vec<Piece>,
+}
+
+/// One stretch of path and query.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Piece {
+    /// Just this text, normalised.
+    Literal(String),
+    /// Any escaped value that is not empty.
+    Value,
+    /// One of these escaped values.
+    Choice(Vec<String>),
+}
+
+impl Pattern {
+    pub(super) fn matches(&self, endpoint: &Endpoint) -> bool {
+        let rest_after = |origin: &String| endpoint.normalised().strip_prefix(&**origin);
+        self.origins.iter().filter_map(rest_after).any(|rest| self.fits(rest))
+    }
+
+    /// Follows all ways to divide `text` at once, as a set of positions, so that nothing is tried twice.
+    fn fits(&self, text: &str) -> bool {
+        let start = BTreeSet::from([0]);
+        let ends = self.pieces.iter().fold(start, |starts, piece| piece.ends(text, &starts));
+        ends.contains(&text.len())
+    }
+}
+
+impl Piece {
+    /// The piece of a placeholder whose variable lists `choices`, or lists none.
+    pub(super) fn placeholder(choices: &[String]) -> Self {
+        match choices.len() {
+            0 => Self::Value,
+            1..=MAX_MATCHED_CHOICES => Self::Choice(choices.iter().map(|choice| escape(choice)).collect()),
+            _ => Self::Value,
+        }
+    }
+
+    /// Where this piece can end in `text` when it begins at one of `starts`.
+    fn ends(&self, text: &str, starts: &BTreeSet<usize>) -> BTreeSet<usize> {
+        let literal = |choice: &str| {
+            let begins = starts.iter().filter(|&&start| text[start..].starts_with(choice));
+            begins.map(|start| start + choice.len()).collect::<Vec<_>>()
+        };
+        match self {
+            Self::Literal(text) => literal(text).into_iter().collect(),
+            Self::Choice(choices) => choices.iter().flat_map(|choice| literal(choice)).collect(),
+            Self::Value => value_ends(text.as_bytes(), starts),
+        }
+    }
+}
+
+fn value_ends(text: &[u8], starts: &BTreeSet<usize>) -> BTreeSet<usize> {
+    let mut ends = BTreeSet::new();
+    for &start in starts {
+        let mut at = start;
+        while let Some(length) = unit(&text[at..]) {
+            at += length;
+            if !ends.insert(at) {
+                // An earlier start came past here, and found all that follows.
+                break;
+            }
+        }
+    }
+    ends
+}
+
+/// The length of the unreserved character or escape that `text` begins with.
+fn unit(text: &[u8]) -> Option<usize> {
+    match text {
+        [b'%', _, _, ..] => Some(3),
+        [byte, ..] if is_unreserved(*byte) => Some(1),
+        _ => None,
+    }
+}

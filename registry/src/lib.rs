@@ -1,0 +1,59 @@
+//! The replicated state machine of the registry: pure, deterministic, total.
+//!
+//! A [`Registry`] is a value. [`Registry::apply`] takes the next committed [`Entry`] and answers with an
+//! [`Outcome`]; equal entries in equal order give equal registries on every replica. There is no clock,
+//! no randomness and no I/O in this crate: the instant of an act and every random value stand in the entry.
+//!
+//! All maps share structure when cloned, so that a clone costs a few pointers and readers never wait.
+
+mod apply;
+mod audit;
+mod client;
+mod command;
+mod decide;
+mod endpoint;
+mod glob;
+mod moderation;
+mod name;
+mod namespace;
+mod outcome;
+mod principal;
+mod query;
+mod remote_claim;
+mod roster;
+mod server;
+mod server_json;
+mod settings;
+mod signing_key;
+pub mod snapshot;
+mod state;
+mod tenant;
+mod timestamp;
+mod token;
+mod version;
+
+pub use audit::{AuditRecord, EMPTY_CHAIN};
+pub use client::Client;
+pub use command::{Command, Entry, Imported};
+pub use decide::{ConnectRequest, Credential, Decision, Issuer, Refusal};
+pub use endpoint::{Endpoint, ExpandError, UrlError, UrlTemplate};
+pub use glob::{Glob, GlobError};
+pub use moderation::{Act, Moderation, Standing, Subject};
+pub use name::{ClientId, IdError, NameError, Namespace, RefError, ServerName, ServerRef, TenantId};
+pub use namespace::NamespaceRecord;
+pub use outcome::{Outcome, Rejection};
+pub use principal::{Caller, Principal, Right, Role};
+pub use query::{Governance, ListQuery, Listed, Page, Position, VersionFilter, Viewer};
+pub use roster::{Member, MemberState, NodeId};
+pub use server::{Published, Server, Status};
+pub use server_json::{
+    ConnectMetadata, Issue, IssueKind, Parsed, Remote, Rules, ServerJson, Severity, Strictness, Transport,
+    Variable, validate,
+};
+pub use settings::{Governed, Settings, SettingsPatch};
+pub use signing_key::{KeyState, Kid, PublicKey, SigningKey};
+pub use state::Registry;
+pub use tenant::Tenant;
+pub use timestamp::Timestamp;
+pub use token::{NewToken, PresentedToken, Token, TokenHash, TokenId, TokenTextError, mint};
+pub use version::{Version, VersionError};

@@ -1,0 +1,162 @@
+//! What comes of an entry: the same on every replica, refusals included.
+
+use crate::{Act, ClientId, KeyState, Kid, NodeId, Right, Subject, TenantId, Timestamp, TokenId};
+use serde::{Deserialize, Serialize};
+
+/// The answer of the state machine to an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Done as asked.
+    Done,
+    /// Everything stood as asked already, since the entry at this index.
+    Unchanged {
+        /// The index of the entry that made it so.
+        since: u64,
+    },
+    /// So many versions have a new status.
+    StatusChanged {
+        /// How many.
+        updated: u32,
+    },
+    /// What came of each imported version, in the order of the command.
+    Imported(Vec<Result<(), Rejection>>),
+    /// The entry asked for something that cannot be; nothing changed.
+    Rejected(Rejection),
+}
+
+impl Outcome {
+    /// The outcome as a word in the audit chain.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Rejected(rejection) => rejection.code(),
+            Self::Unchanged { .. } => "unchanged",
+            _ => "done",
+        }
+    }
+}
+
+/// Why an entry changed nothing. A fact about the state, never an error of the machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields stand in the sentence of their variant")]
+pub enum Rejection {
+    /// The token behind the entry is unknown, ended or revoked.
+    #[error("the credential is not valid (any more)")]
+    Unauthenticated,
+    /// The principal's role does not include the act.
+    #[error("this act needs the right to {0}")]
+    Forbidden(Right),
+    /// The publisher's token does not cover the namespace.
+    #[error("this token may not publish in namespace `{0}`")]
+    NamespaceForbidden(String),
+    /// A published version never changes.
+    #[error("version {version} of {name} is published already and never changes: publish a new version")]
+    VersionExists { name: String, version: String },
+    /// Another server has this remote.
+    #[error("remote {url} is used by another server already")]
+    RemoteUrlTaken { url: String },
+    /// A server has too many versions.
+    #[error("{name} has {limit} versions, which is the limit")]
+    TooManyVersions { name: String, limit: usize },
+    /// No such server.
+    #[error("server {0} is not in the catalog")]
+    ServerNotFound(String),
+    /// No such version.
+    #[error("{name} has no version {version}")]
+    VersionNotFound { name: String, version: String },
+    /// The status is what it is.
+    #[error("no change: the status is {0} already")]
+    StatusUnchanged(String),
+    /// The subject of moderation does not exist.
+    #[error("{0} does not exist")]
+    SubjectNotFound(Subject),
+    /// The act does not go with the subject.
+    #[error("{} does not apply to a {}", .0.as_str(), .1)]
+    ActNotApplicable(Act, String),
+    /// Revoked is final.
+    #[error("the subject is revoked, which is final: use a new name or version")]
+    Revoked,
+    /// Nothing to lift.
+    #[error("the subject is neither suspended nor quarantined")]
+    NotModerated,
+    /// The first operator token was made.
+    #[error("the cluster has been bootstrapped already: ask an operator for a token")]
+    AlreadyBootstrapped,
+    /// The token id is taken.
+    #[error("token {0} exists already")]
+    TokenExists(TokenId),
+    /// No such token.
+    #[error("there is no token {0}")]
+    TokenNotFound(TokenId),
+    /// No such tenant.
+    #[error("there is no tenant {0}: create it first")]
+    TenantNotFound(TenantId),
+    /// The client belongs to another tenant.
+    #[error("client {0} belongs to another tenant")]
+    TenantMismatch(ClientId),
+    /// The key is published already.
+    #[error("key {0} is published already")]
+    KeyExists(Kid),
+    /// No such key, or not this node's.
+    #[error("there is no key {0} here")]
+    KeyNotFound(Kid),
+    /// The node has too many keys.
+    #[error("node {node} has {limit} live keys, which is the limit")]
+    TooManyKeys { node: NodeId, limit: usize },
+    /// The key is in the wrong state for the act.
+    #[error("key {} is {}", .0, .1.as_str())]
+    WrongKeyState(Kid, KeyState),
+    /// Verifiers may not know the key yet.
+    #[error("key {kid} may not sign before {ready_at}, since verifiers may not know it yet")]
+    KeyTooYoung { kid: Kid, ready_at: Timestamp },
+    /// Something the key signed may still be valid.
+    #[error("key {kid} is needed until {ready_at}, since what it signed may be valid till then")]
+    KeyStillNeeded { kid: Kid, ready_at: Timestamp },
+    /// No such node on the roster.
+    #[error("node {0} is not on the roster")]
+    NodeNotFound(NodeId),
+    /// The node is being removed.
+    #[error("node {0} is being removed")]
+    NodeDraining(NodeId),
+    /// A node drains before it leaves.
+    #[error("node {0} must drain before it leaves the roster")]
+    NodeNotDraining(NodeId),
+    /// A value is out of its bounds.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl Rejection {
+    /// The rejection as a fact in snake case, as it stands in the API and in the audit chain.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden(_) => "forbidden",
+            Self::NamespaceForbidden(_) => "namespace_forbidden",
+            Self::VersionExists { .. } => "version_exists",
+            Self::RemoteUrlTaken { .. } => "remote_url_taken",
+            Self::TooManyVersions { .. } => "too_many_versions",
+            Self::ServerNotFound(_) => "server_not_found",
+            Self::VersionNotFound { .. } => "version_not_found",
+            Self::StatusUnchanged(_) => "status_unchanged",
+            Self::SubjectNotFound(_) => "not_found",
+            Self::ActNotApplicable(..) => "act_not_applicable",
+            Self::Revoked => "server_revoked",
+            Self::NotModerated => "not_moderated",
+            Self::AlreadyBootstrapped => "already_bootstrapped",
+            Self::TokenExists(_) => "token_exists",
+            Self::TokenNotFound(_) => "token_not_found",
+            Self::TenantNotFound(_) => "tenant_not_found",
+            Self::TenantMismatch(_) => "tenant_mismatch",
+            Self::KeyExists(_) => "key_exists",
+            Self::KeyNotFound(_) => "key_not_found",
+            Self::TooManyKeys { .. } => "too_many_keys",
+            Self::WrongKeyState(..) => "wrong_key_state",
+            Self::KeyTooYoung { .. } => "key_too_young",
+            Self::KeyStillNeeded { .. } => "key_still_needed",
+            Self::NodeNotFound(_) => "node_not_found",
+            Self::NodeDraining(_) => "node_draining",
+            Self::NodeNotDraining(_) => "node_not_draining",
+            Self::Invalid(_) => "invalid_request",
+        }
+    }
+}

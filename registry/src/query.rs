@@ -1,0 +1,240 @@
+//! Reading the catalog: lists, versions, one version; each only as far as the viewer may see.
+
+use crate::{
+    Caller, Governed, Published, Registry, Right, Server, ServerName, Standing, Status, Tenant, Timestamp,
+    Transport, Version,
+};
+use std::{ops::Bound, sync::Arc};
+
+/// Who looks.
+#[derive(Clone, Copy, Debug)]
+pub enum Viewer<'a> {
+    /// Nobody in particular: sees what is public.
+    Anonymous,
+    /// A caller: sees its tenant's private namespaces too, or everything if it governs.
+    Caller(&'a Caller),
+}
+
+impl Viewer<'_> {
+    fn governs(self) -> bool {
+        matches!(self, Self::Caller(caller) if caller.role.may(Right::ReadGovernance))
+    }
+}
+
+/// Which versions a list shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum VersionFilter {
+    /// All.
+    #[default]
+    Any,
+    /// Of each server the latest.
+    Latest,
+    /// Those with exactly this version.
+    Exact(Version),
+}
+
+/// A place in the list, which is ordered by name and then by version.
+pub type Position = (ServerName, Version);
+
+/// What a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct ListQuery {
+    /// Start behind this place.
+    pub after: Option<Position>,
+    /// At most so many.
+    pub limit: usize,
+    /// Only those that changed after this instant; shows deleted ones too.
+    pub updated_since: Option<Timestamp>,
+    /// Only those whose name, title or description contains this, whatever the case.
+    pub search: Option<String>,
+    /// Which versions.
+    pub version: VersionFilter,
+    /// Show deleted ones too.
+    pub include_deleted: bool,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// The entries.
+    pub items: Vec<Listed>,
+    /// Where the next page starts, if there is more.
+    pub next: Option<Position>,
+}
+
+/// One version as a viewer sees it.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The version.
+    pub published: Arc<Published>,
+    /// Its status for clients that know nothing of moderation: moderated ones look deleted.
+    pub status: Status,
+    /// Whether `latest` means this one.
+    pub is_latest: bool,
+    /// What moderation says of it.
+    pub governance: Governance,
+}
+
+/// What moderation says of a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Governance {
+    /// Whether it is vouched for.
+    pub verified: bool,
+    /// How it stands.
+    pub moderation: Standing,
+    /// Why, if it is moderated.
+    pub reason: Option<String>,
+    /// When a moderator last acted on it, or the publisher last changed its status.
+    pub changed_at: Timestamp,
+    /// Whether a connect could succeed, as far as that does not depend on the client.
+    pub connectable: bool,
+    /// The index of the entry that last changed it.
+    pub index: u64,
+}
+
+impl Registry {
+    /// A page of the catalog, ordered by name and then by version.
+    pub fn list(&self, query: &ListQuery, viewer: Viewer<'_>) -> Page {
+        let search = query.search.as_deref().map(str::to_lowercase);
+        let mut page = Page::default();
+        for (name, server) in self.servers.range((first_name(query), Bound::Unbounded)) {
+            if !self.visible(name, viewer) {
+                continue;
+            }
+            for (version, published) in &server.versions {
+                let behind = query.after.as_ref().is_some_and(|(n, v)| n == name && version <= v);
+                if behind || !matches_query(query, server, published, search.as_deref()) {
+                    continue;
+                }
+                let listed = self.listed(server, published);
+                if !shown(&listed, query, viewer) {
+                    continue;
+                }
+                if page.items.len() == query.limit {
+                    page.next = page.items.last().map(Listed::position);
+                    return page;
+                }
+                page.items.push(listed);
+            }
+        }
+        page
+    }
+
+    /// All versions of a server, the newest first; none if the viewer sees no such server.
+    pub fn versions(&self, name: &ServerName, include_deleted: bool, viewer: Viewer<'_>) -> Vec<Listed> {
+        let Some(server) = self.server(name).filter(|_| self.visible(name, viewer)) else {
+            return Vec::new();
+        };
+        let query = ListQuery { include_deleted, ..ListQuery::default() };
+        let listed = server.versions.values().map(|published| self.listed(server, published));
+        let mut listed: Vec<_> = listed.filter(|listed| shown(listed, &query, viewer)).collect();
+        listed.sort_by(|a, b| {
+            let key = |listed: &Listed| (listed.published.published_at, listed.published.index);
+            key(b).cmp(&key(a)).then_with(|| b.position().cmp(&a.position()))
+        });
+        listed
+    }
+
+    /// One version, or what `latest` means when `version` is `None`.
+    pub fn version(
+        &self,
+        name: &ServerName,
+        version: Option<&Version>,
+        include_deleted: bool,
+        viewer: Viewer<'_>,
+    ) -> Option<Listed> {
+        let server = self.server(name).filter(|_| self.visible(name, viewer))?;
+        let version = version.or(server.latest.as_ref())?;
+        let listed = self.listed(server, server.versions.get(version)?);
+        let query = ListQuery { include_deleted, ..ListQuery::default() };
+        shown(&listed, &query, viewer).then_some(listed)
+    }
+
+    /// One version as those who govern see it, whatever its status.
+    pub fn entry(&self, name: &ServerName, version: &Version) -> Option<Listed> {
+        let server = self.server(name)?;
+        Some(self.listed(server, server.versions.get(version)?))
+    }
+
+    fn visible(&self, name: &ServerName, viewer: Viewer<'_>) -> bool {
+        match viewer {
+            _ if viewer.governs() => true,
+            Viewer::Anonymous => self.sees(None, name),
+            Viewer::Caller(caller) => {
+                caller.publishes(&name.namespace()) || self.sees(self.tenant_of(caller), name)
+            }
+        }
+    }
+
+    fn tenant_of(&self, caller: &Caller) -> Option<&Tenant> {
+        self.tenant(caller.tenant.as_ref()?)
+    }
+
+    fn listed(&self, server: &Server, published: &Arc<Published>) -> Listed {
+        let (name, version) = (published.document.name(), published.document.version());
+        let (moderation, record) = self.standing(name, version);
+        let status = if moderation == Standing::None { published.status } else { Status::Deleted };
+        let http = |remote: &crate::Remote| remote.transport == Transport::StreamableHttp;
+        let verified = self.is_verified(name, version);
+        let last_act = self.last_act(name, version);
+        let reachable = status != Status::Deleted && (verified || self.settings.governed == Governed::All);
+        let governance = Governance {
+            verified,
+            moderation,
+            reason: record.map(|record| record.reason.clone()),
+            // What was lifted changed too: who follows by `updated_since` must hear of it.
+            changed_at: last_act.map_or(Timestamp::default(), |act| act.at).max(published.status_changed_at),
+            connectable: reachable && published.document.remotes().iter().any(http),
+            index: last_act.map_or(0, |act| act.index).max(published.index),
+        };
+        let is_latest = server.latest.as_ref() == Some(version);
+        Listed { published: published.clone(), status, is_latest, governance }
+    }
+}
+
+impl Listed {
+    /// The entry's place in the list.
+    pub fn position(&self) -> Position {
+        (self.published.document.name().clone(), self.published.document.version().clone())
+    }
+
+    /// When the viewer's picture of this entry last changed: by the publisher or by a moderator.
+    pub fn updated_at(&self) -> Timestamp {
+        self.published.updated_at.max(self.governance.changed_at)
+    }
+}
+
+fn first_name(query: &ListQuery) -> Bound<ServerName> {
+    query.after.as_ref().map_or(Bound::Unbounded, |(name, _)| Bound::Included(name.clone()))
+}
+
+fn matches_query(query: &ListQuery, server: &Server, published: &Published, search: Option<&str>) -> bool {
+    let version = published.document.version();
+    let wanted = match &query.version {
+        VersionFilter::Any => true,
+        VersionFilter::Latest => server.latest.as_ref() == Some(version),
+        VersionFilter::Exact(exact) => exact == version,
+    };
+    wanted && search.is_none_or(|search| mentions(published, search))
+}
+
+/// Whether name, title or description contains `search`, which is in lower case.
+fn mentions(published: &Published, search: &str) -> bool {
+    let document = &published.document;
+    let contains = |text: &str| text.to_lowercase().contains(search);
+    contains(document.name().as_str())
+        || document.title().is_some_and(contains)
+        || contains(document.description())
+}
+
+fn shown(listed: &Listed, query: &ListQuery, viewer: Viewer<'_>) -> bool {
+    if let Some(since) = query.updated_since {
+        return listed.updated_at() > since && not_in_review(listed, viewer);
+    }
+    (listed.status != Status::Deleted || query.include_deleted) && not_in_review(listed, viewer)
+}
+
+/// What is quarantined is hidden until it has been reviewed.
+fn not_in_review(listed: &Listed, viewer: Viewer<'_>) -> bool {
+    listed.governance.moderation != Standing::Quarantined || viewer.governs()
+}

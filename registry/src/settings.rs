@@ -1,0 +1,131 @@
+//! Settings that change decisions, and therefore are replicated.
+
+use crate::{Outcome, Principal, Registry, Rejection, Right};
+use serde::{Deserialize, Serialize};
+
+/// The shortest life of a descriptor, in seconds.
+pub(crate) const TTL_FLOOR: u32 = 30;
+/// The longest life of a descriptor, in seconds: verifiers refuse anything longer.
+pub(crate) const TTL_CEILING: u32 = 120;
+
+/// Which servers a client may reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Governed {
+    /// All that are not moderated.
+    #[default]
+    All,
+    /// Only verified ones.
+    Verified,
+}
+
+/// The cluster's settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Which servers may be reached.
+    pub governed: Governed,
+    /// Whether the public catalog may be read without a credential.
+    pub anonymous_reads: bool,
+    /// Whether published endpoints may be `http` or on the local machine.
+    pub allow_insecure_endpoints: bool,
+    /// Life of a descriptor when the client asks for none, in seconds.
+    pub ttl_default: u32,
+    /// Shortest life that a client may ask for, in seconds.
+    pub ttl_min: u32,
+    /// Longest life that a client may ask for, in seconds.
+    pub ttl_max: u32,
+    /// How long a new signing key is published before it may sign, in seconds. At least twice the
+    /// `max-age` of the JWK set, so that a verifier with a cached set knows the key.
+    pub key_prepublish: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            governed: Governed::All,
+            anonymous_reads: false,
+            allow_insecure_endpoints: false,
+            ttl_default: 60,
+            ttl_min: TTL_FLOOR,
+            ttl_max: TTL_CEILING,
+            key_prepublish: 60,
+        }
+    }
+}
+
+/// A change of some settings; absent ones stay.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SettingsPatch {
+    /// See [`Settings::governed`].
+    pub governed: Option<Governed>,
+    /// See [`Settings::anonymous_reads`].
+    pub anonymous_reads: Option<bool>,
+    /// See [`Settings::allow_insecure_endpoints`].
+    pub allow_insecure_endpoints: Option<bool>,
+    /// See [`Settings::ttl_default`].
+    pub ttl_default: Option<u32>,
+    /// See [`Settings::ttl_min`].
+    pub ttl_min: Option<u32>,
+    /// See [`Settings::ttl_max`].
+    pub ttl_max: Option<u32>,
+    /// See [`Settings::key_prepublish`].
+    pub key_prepublish: Option<u32>,
+}
+
+impl SettingsPatch {
+    fn onto(&self, old: &Settings) -> Settings {
+        Settings {
+            governed: self.governed.unwrap_or(old.governed),
+            anonymous_reads: self.anonymous_reads.unwrap_or(old.anonymous_reads),
+            allow_insecure_endpoints: self.allow_insecure_endpoints.unwrap_or(old.allow_insecure_endpoints),
+            ttl_default: self.ttl_default.unwrap_or(old.ttl_default),
+            ttl_min: self.ttl_min.unwrap_or(old.ttl_min),
+            ttl_max: self.ttl_max.unwrap_or(old.ttl_max),
+            key_prepublish: self.key_prepublish.unwrap_or(old.key_prepublish),
+        }
+    }
+}
+
+impl Settings {
+    /// The life of a descriptor for which a client asked `wanted` seconds.
+    pub fn ttl(&self, wanted: Option<u32>) -> u32 {
+        wanted.unwrap_or(self.ttl_default).clamp(self.ttl_min, self.ttl_max)
+    }
+
+    fn check(&self) -> Result<(), Rejection> {
+        let ordered = TTL_FLOOR <= self.ttl_min
+            && self.ttl_min <= self.ttl_default
+            && self.ttl_default <= self.ttl_max
+            && self.ttl_max <= TTL_CEILING;
+        if !ordered {
+            return Err(Rejection::Invalid(format!(
+                "{TTL_FLOOR} <= ttl_min <= ttl_default <= ttl_max <= {TTL_CEILING} must hold, got {}, {}, {}",
+                self.ttl_min, self.ttl_default, self.ttl_max
+            )));
+        }
+        if self.key_prepublish > 86_400 {
+            return Err(Rejection::Invalid("key_prepublish is at most 86400 seconds".into()));
+        }
+        Ok(())
+    }
+}
+
+impl Registry {
+    pub(crate) fn update_settings(
+        &mut self,
+        by: &Principal,
+        patch: &SettingsPatch,
+    ) -> Result<Outcome, Rejection> {
+        self.require(by, Right::Operate)?;
+        let settings = patch.onto(&self.settings);
+        settings.check()?;
+        self.settings = settings;
+        Ok(Outcome::Done)
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+}

@@ -1,0 +1,201 @@
+//! The registry as a sequence of records, for snapshots and for the state's hash.
+//!
+//! Records come in a fixed order with every map in key order, so that equal states give equal bytes.
+
+use crate::{
+    AuditRecord, Client, ClientId, EMPTY_CHAIN, Kid, Member, Moderation, Namespace, NamespaceRecord, NodeId,
+    Published, Registry, ServerName, Settings, SigningKey, Subject, Tenant, TenantId, Timestamp, Token,
+    TokenId,
+    remote_claim::{TemplateClaim, TemplateKey},
+};
+use bincode::config::{Configuration, Limit};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The form of the records. Raised when an older reader could misread them.
+pub const VERSION: u16 = 1;
+
+/// The largest record, in bytes: well above the largest document.
+const MAX_RECORD: usize = 1 << 20;
+
+/// What reading one record may take. The decoder counts a number at its full width, up to eight times what
+/// it takes in the record; a record that was written must never be too large to be read.
+const READ_LIMIT: usize = 16 * MAX_RECORD;
+
+const CONFIG: Configuration<bincode::config::LittleEndian, bincode::config::Varint, Limit<READ_LIMIT>> =
+    bincode::config::standard().with_limit::<READ_LIMIT>();
+
+/// A snapshot that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The snapshot was written by other software.
+    #[error("the snapshot has form {found}, this software reads form {VERSION}")]
+    Version {
+        /// The form that the snapshot states.
+        found: u16,
+    },
+    /// A record is damaged.
+    #[error("record {number} of the snapshot cannot be decoded: {source}")]
+    Record {
+        /// Its place in the snapshot, from 0.
+        number: usize,
+        /// What the decoder says.
+        source: bincode::error::DecodeError,
+    },
+    /// Bytes follow a record's end.
+    #[error("record {number} of the snapshot has bytes behind its end")]
+    Trailing {
+        /// Its place in the snapshot, from 0.
+        number: usize,
+    },
+    /// The first record is missing.
+    #[error("the snapshot has no head record")]
+    NoHead,
+    /// The audit records do not hash to the head.
+    #[error("the audit chain in the snapshot does not match its head")]
+    Chain,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Head {
+    applied: u64,
+    at: Timestamp,
+    bootstrapped: bool,
+    settings: Settings,
+    audit_head: [u8; 32],
+}
+
+/// One record; maps share what the state holds.
+#[derive(Serialize, Deserialize)]
+enum Record {
+    Head(Head),
+    Version(Arc<Published>),
+    Literal(String, ServerName),
+    Template(TemplateKey, TemplateClaim),
+    Namespace(Namespace, Arc<NamespaceRecord>),
+    Moderation(Subject, Arc<Moderation>),
+    Client(ClientId, Arc<Client>),
+    Tenant(TenantId, Arc<Tenant>),
+    Token(TokenId, Arc<Token>),
+    Key(Kid, Arc<SigningKey>),
+    Member(NodeId, Arc<Member>),
+    Audit(Arc<AuditRecord>),
+}
+
+/// The records of `registry`, in their fixed order.
+pub fn records(registry: &Registry) -> impl Iterator<Item = Vec<u8>> + '_ {
+    all(registry).map(|record| encode(&record))
+}
+
+#[expect(clippy::expect_used, reason = "every field has a bincode form, and writing to memory cannot fail")]
+fn encode(record: &Record) -> Vec<u8> {
+    bincode::serde::encode_to_vec(record, CONFIG).expect("a record encodes")
+}
+
+/// Whether a snapshot can carry a version. What a publisher writes in 256 KiB can be larger once read: every
+/// placeholder has its choices beside it.
+pub(crate) fn carries(published: &Arc<Published>) -> bool {
+    encode(&Record::Version(published.clone())).len() <= MAX_RECORD
+}
+
+fn all(registry: &Registry) -> impl Iterator<Item = Record> + '_ {
+    let head = Record::Head(Head {
+        applied: registry.applied,
+        at: registry.at,
+        bootstrapped: registry.bootstrapped,
+        settings: registry.settings.clone(),
+        audit_head: registry.audit_head,
+    });
+    let versions = registry.servers.values().flat_map(|server| server.versions.values());
+    std::iter::once(head)
+        .chain(versions.map(|published| Record::Version(published.clone())))
+        .chain(registry.remotes.literals.iter().map(|(k, v)| Record::Literal(k.clone(), v.clone())))
+        .chain(registry.remotes.templates.iter().map(|(k, v)| Record::Template(k.clone(), v.clone())))
+        .chain(registry.namespaces.iter().map(|(k, v)| Record::Namespace(k.clone(), v.clone())))
+        .chain(registry.moderation.iter().map(|(k, v)| Record::Moderation(k.clone(), v.clone())))
+        .chain(registry.clients.iter().map(|(k, v)| Record::Client(k.clone(), v.clone())))
+        .chain(registry.tenants.iter().map(|(k, v)| Record::Tenant(k.clone(), v.clone())))
+        .chain(registry.tokens.iter().map(|(k, v)| Record::Token(k.clone(), v.clone())))
+        .chain(registry.keys.iter().map(|(k, v)| Record::Key(k.clone(), v.clone())))
+        .chain(registry.roster.iter().map(|(k, v)| Record::Member(*k, v.clone())))
+        .chain(registry.audit.iter().map(|record| Record::Audit(record.clone())))
+}
+
+/// Makes a registry from records.
+pub struct Builder {
+    registry: Registry,
+    head: Option<[u8; 32]>,
+    chain: [u8; 32],
+    number: usize,
+}
+
+impl Builder {
+    /// Starts on a snapshot that states form `version`.
+    pub fn new(version: u16) -> Result<Self, SnapshotError> {
+        if version != VERSION {
+            return Err(SnapshotError::Version { found: version });
+        }
+        Ok(Self { registry: Registry::default(), head: None, chain: EMPTY_CHAIN, number: 0 })
+    }
+
+    /// Takes the next record.
+    pub fn push(&mut self, record: &[u8]) -> Result<(), SnapshotError> {
+        let number = self.number;
+        let (decoded, length) = bincode::serde::decode_from_slice(record, CONFIG)
+            .map_err(|source| SnapshotError::Record { number, source })?;
+        if length != record.len() {
+            return Err(SnapshotError::Trailing { number });
+        }
+        self.number += 1;
+        self.take(decoded);
+        Ok(())
+    }
+
+    fn take(&mut self, record: Record) {
+        let registry = &mut self.registry;
+        match record {
+            Record::Head(head) => self.take_head(head),
+            Record::Version(published) => registry.restore_version(published),
+            Record::Literal(k, v) => drop(registry.remotes.literals.insert(k, v)),
+            Record::Template(k, v) => drop(registry.remotes.templates.insert(k, v)),
+            Record::Namespace(k, v) => drop(registry.namespaces.insert(k, v)),
+            Record::Moderation(k, v) => drop(registry.moderation.insert(k, v)),
+            Record::Client(k, v) => drop(registry.clients.insert(k, v)),
+            Record::Tenant(k, v) => drop(registry.tenants.insert(k, v)),
+            Record::Token(k, v) => drop(registry.tokens.insert(k, v)),
+            Record::Key(k, v) => drop(registry.keys.insert(k, v)),
+            Record::Member(k, v) => drop(registry.roster.insert(k, v)),
+            Record::Audit(record) => {
+                self.chain = record.chain(&self.chain);
+                registry.audit.push_back(record);
+            }
+        }
+    }
+
+    fn take_head(&mut self, head: Head) {
+        self.registry.applied = head.applied;
+        self.registry.at = head.at;
+        self.registry.bootstrapped = head.bootstrapped;
+        self.registry.settings = head.settings;
+        self.registry.audit_head = head.audit_head;
+        self.head = Some(head.audit_head);
+    }
+
+    /// The registry, if the records were whole.
+    pub fn finish(self) -> Result<Registry, SnapshotError> {
+        match self.head {
+            None => Err(SnapshotError::NoHead),
+            Some(head) if head != self.chain => Err(SnapshotError::Chain),
+            Some(_) => Ok(self.registry),
+        }
+    }
+}
+
+impl Registry {
+    fn restore_version(&mut self, published: Arc<Published>) {
+        let name: ServerName = published.document.name().clone();
+        let mut server = self.servers.get(&name).map(|server| (**server).clone()).unwrap_or_default();
+        server.add(published);
+        self.servers.insert(name, Arc::new(server));
+    }
+}

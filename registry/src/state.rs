@@ -1,0 +1,84 @@
+//! The registry as a value.
+
+use crate::{
+    AuditRecord, Client, ClientId, EMPTY_CHAIN, Kid, Member, Moderation, Namespace, NamespaceRecord, NodeId,
+    Server, ServerName, Settings, SigningKey, Subject, Tenant, TenantId, Timestamp, Token, TokenId,
+    remote_claim::Claims, snapshot,
+};
+use imbl::{OrdMap, Vector};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+/// The whole replicated state. A clone shares everything with the original.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    /// The index of the last entry, blank ones included.
+    pub(crate) applied: u64,
+    /// The instant of the last entry; never goes back.
+    pub(crate) at: Timestamp,
+    pub(crate) bootstrapped: bool,
+    pub(crate) settings: Settings,
+    pub(crate) servers: OrdMap<ServerName, Arc<Server>>,
+    pub(crate) remotes: Claims,
+    pub(crate) namespaces: OrdMap<Namespace, Arc<NamespaceRecord>>,
+    pub(crate) moderation: OrdMap<Subject, Arc<Moderation>>,
+    pub(crate) clients: OrdMap<ClientId, Arc<Client>>,
+    pub(crate) tenants: OrdMap<TenantId, Arc<Tenant>>,
+    pub(crate) tokens: OrdMap<TokenId, Arc<Token>>,
+    pub(crate) keys: OrdMap<Kid, Arc<SigningKey>>,
+    pub(crate) roster: OrdMap<NodeId, Arc<Member>>,
+    pub(crate) audit: Vector<Arc<AuditRecord>>,
+    pub(crate) audit_head: [u8; 32],
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            applied: 0,
+            at: Timestamp::default(),
+            bootstrapped: false,
+            settings: Settings::default(),
+            servers: OrdMap::new(),
+            remotes: Claims::default(),
+            namespaces: OrdMap::new(),
+            moderation: OrdMap::new(),
+            clients: OrdMap::new(),
+            tenants: OrdMap::new(),
+            tokens: OrdMap::new(),
+            keys: OrdMap::new(),
+            roster: OrdMap::new(),
+            audit: Vector::new(),
+            audit_head: EMPTY_CHAIN,
+        }
+    }
+}
+
+impl Registry {
+    /// The index of the last applied entry.
+    pub fn applied(&self) -> u64 {
+        self.applied
+    }
+
+    /// The instant of the last applied entry.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// Whether the first operator token has been made.
+    pub fn is_bootstrapped(&self) -> bool {
+        self.bootstrapped
+    }
+
+    /// SHA-256 over the records of a snapshot of this state, each with its length before it.
+    ///
+    /// Two replicas at the same index have the same hash, or one of them is damaged. Takes time in
+    /// proportion to the state: call it on a clone, away from the path of entries.
+    pub fn hash(&self) -> [u8; 32] {
+        let mut hasher = Sha256::new();
+        for record in snapshot::records(self) {
+            hasher.update((record.len() as u64).to_le_bytes());
+            hasher.update(&record);
+        }
+        hasher.finalize().into()
+    }
+}

@@ -1,0 +1,129 @@
+//! Who and what appears in the sequences: few enough of each that their paths cross.
+
+use crate::world::{Draft, document, presented, public_key};
+use hapi_registry_state::{
+    Command, Entry, NewToken, NodeId, PresentedToken, Principal, PublicKey, Role, ServerJson, ServerName,
+    Tenant, Timestamp, Version,
+};
+use std::sync::LazyLock;
+
+/// When the prelude ends.
+pub(crate) const BEGIN: Timestamp = Timestamp::from_seconds(1_767_225_600);
+
+pub(crate) const NAMES: [&str; 4] = ["a.x/one", "a.x/two", "b.y/one", "b.y/two"];
+pub(crate) const NAMESPACES: [&str; 2] = ["a.x", "b.y"];
+pub(crate) const VERSIONS: [&str; 6] = ["1.0.0", "1.1.0", "v1.1.0", "2.0.0-rc.1", "nightly", "dusk"];
+pub(crate) const CLIENTS: [&str; 3] = ["c0", "c1", "c2"];
+pub(crate) const TENANTS: [&str; 2] = ["t0", "t1"];
+/// The values of the one placeholder; the empty one leaves it to the default.
+pub(crate) const VALUES: [&str; 4] = ["", "p", "q", "r/s"];
+
+/// Tokens of the prelude, and those that only a sequence may make.
+const TOKENS: [(&str, Role); 13] = [
+    ("root", Role::Operator),
+    ("o", Role::Operator),
+    ("m", Role::Moderator),
+    ("a", Role::Auditor),
+    ("p0", Role::Publisher),
+    ("p1", Role::Publisher),
+    ("c0", Role::Client),
+    ("c1", Role::Client),
+    ("c2", Role::Client),
+    ("new0", Role::Client),
+    ("new1", Role::Moderator),
+    ("new2", Role::Publisher),
+    ("new3", Role::Client),
+];
+/// How many of the tokens above the prelude makes.
+pub(crate) const MADE: usize = 9;
+
+/// The remotes that a version can have. They collide, overlap and differ by no more than their choices.
+const REMOTES: [&[(&str, &str, &[&str])]; 7] = [
+    &[("streamable-http", "https://one.example/mcp", &[])],
+    &[("streamable-http", "https://two.example/p", &[]), ("sse", "https://one.example/sse", &[])],
+    &[("streamable-http", "https://two.example/{v}", &[])],
+    &[("streamable-http", "https://two.example/{v}", &["p", "q"])],
+    &[("streamable-http", "https://two.example:443/{v}", &["q"])],
+    &[("streamable-http", "https://{v}.example/mcp", &["one", "p"])],
+    &[("sse", "https://two.example/q", &[])],
+];
+
+pub(crate) static TOKEN_POOL: LazyLock<Vec<(Role, PresentedToken)>> =
+    LazyLock::new(|| TOKENS.iter().map(|(name, role)| (*role, presented(name, *role))).collect());
+
+pub(crate) static KEYS: LazyLock<Vec<PublicKey>> =
+    LazyLock::new(|| (0..7).map(|number| public_key(&format!("key {number}"))).collect());
+
+/// Every name in every version with all of the remotes.
+pub(crate) static DOCUMENTS: LazyLock<Vec<ServerJson>> = LazyLock::new(|| {
+    let each = NAMES.iter().flat_map(|name| VERSIONS.iter().map(move |version| (name, version)));
+    each.flat_map(|(name, version)| REMOTES.iter().map(|remotes| draft(name, version, remotes))).collect()
+});
+
+fn draft(name: &str, version: &str, remotes: &[(&str, &str, &[&str])]) -> ServerJson {
+    let choices = remotes.iter().flat_map(|(_, _, choices)| *choices).map(|&choice| choice.to_owned());
+    document(&Draft {
+        name: name.into(),
+        version: version.into(),
+        remotes: remotes.iter().map(|(kind, url, _)| ((*kind).into(), (*url).into())).collect(),
+        variables: vec![("v".into(), choices.collect(), None)],
+        ..Draft::default()
+    })
+}
+
+pub(crate) fn names() -> impl Iterator<Item = ServerName> {
+    NAMES.iter().map(|name| name.parse().unwrap())
+}
+
+pub(crate) fn version(text: &str) -> Version {
+    Version::parse_imported(text).unwrap()
+}
+
+pub(crate) fn token(number: usize) -> &'static PresentedToken {
+    &TOKEN_POOL[number].1
+}
+
+/// A command to make the token with this number.
+pub(crate) fn new_token(number: usize, expires_at: Option<Timestamp>) -> NewToken {
+    let (name, role) = TOKENS[number];
+    let tenant = matches!(name, "c1" | "c2").then(|| TENANTS[0].parse().unwrap());
+    let client =
+        (role == Role::Client).then(|| name.strip_prefix("new").map_or(name, |_| "c0").parse().unwrap());
+    let globs: &[&str] = match name {
+        "p0" => &["a.x"],
+        "p1" | "new2" => &["b.*", "a.x"],
+        _ => &[],
+    };
+    NewToken {
+        id: token(number).id.clone(),
+        hash: token(number).hash,
+        role,
+        client,
+        tenant,
+        namespaces: globs.iter().map(|glob| glob.parse().unwrap()).collect(),
+        expires_at,
+    }
+}
+
+/// One of each role, two tenants, two nodes of which each has an active key.
+pub(crate) fn prelude() -> &'static [Entry] {
+    static PRELUDE: LazyLock<Vec<Entry>> = LazyLock::new(|| {
+        let entry = |by, command| Entry { at: BEGIN, by, command };
+        let root = || Principal::Token(token(0).id.clone());
+        let mut entries = vec![entry(Principal::ClusterSecret, Command::Bootstrap(new_token(0, None)))];
+        for tenant in TENANTS {
+            let put = Command::PutTenant { id: tenant.parse().unwrap(), tenant: Tenant::default() };
+            entries.push(entry(root(), put));
+        }
+        entries.extend((1..MADE).map(|number| entry(root(), Command::CreateToken(new_token(number, None)))));
+        for node in [1_u64, 2] {
+            let (key, by) = (&KEYS[node as usize], || Principal::Node(NodeId(node)));
+            let http = format!("https://n{node}.example");
+            entries.push(entry(by(), Command::JoinRoster { http, version: "1".into() }));
+            entries.push(entry(by(), Command::PublishKey(key.clone())));
+            entries.push(entry(by(), Command::ActivateKey(key.kid())));
+        }
+        entries
+    });
+    &PRELUDE
+}

@@ -1,0 +1,72 @@
+//! Every connect that the cast can ask for.
+
+use crate::cast::{KEYS, TOKEN_POOL, VALUES, VERSIONS, names, token, version};
+use hapi_registry_state::{
+    ConnectRequest, Credential, Decision, Issuer, NodeId, PresentedToken, Refusal, Registry, ServerRef,
+    Timestamp,
+};
+
+/// One connect and what came of it.
+#[derive(Debug)]
+pub(crate) struct Connect {
+    pub(crate) now: Timestamp,
+    pub(crate) presented: PresentedToken,
+    pub(crate) request: ConnectRequest,
+    pub(crate) issuer: Issuer,
+    pub(crate) decision: Result<Decision, Refusal>,
+}
+
+/// Every token to every version at every value, signed by an issuer that can, if there is one; then every
+/// pairing of node and key, for one token and one request. All pairings at once would be hundreds of
+/// thousands, and who signs is judged apart from what is asked for.
+pub(crate) fn all(registry: &Registry) -> Vec<Connect> {
+    let mut issuers = issuers();
+    let signs = |issuer: &Issuer| {
+        registry.keys().any(|(kid, key)| {
+            *kid == issuer.kid
+                && key.node == issuer.node
+                && key.state == hapi_registry_state::KeyState::Active
+        })
+    };
+    issuers.sort_by_key(|issuer| !signs(issuer));
+    let main = tokens()
+        .into_iter()
+        .flat_map(|token| requests().into_iter().map(move |request| (token.clone(), request)));
+    let main = main.map(|(token, request)| ask(registry, token, request, issuers[0].clone()));
+    let pairings =
+        issuers.iter().map(|issuer| ask(registry, token(6).clone(), requests().remove(0), issuer.clone()));
+    main.chain(pairings).collect()
+}
+
+fn ask(registry: &Registry, presented: PresentedToken, request: ConnectRequest, issuer: Issuer) -> Connect {
+    let now = registry.at();
+    let decision = registry.decide(now, &Credential::Token(presented.clone()), &request, &issuer);
+    Connect { now, presented, request, issuer, decision }
+}
+
+/// Clients' tokens, two of other roles, and one with a right id and a wrong secret.
+fn tokens() -> Vec<PresentedToken> {
+    let mut tokens: Vec<_> = TOKEN_POOL[6..].iter().map(|(_, presented)| presented.clone()).collect();
+    tokens.push(token(0).clone());
+    tokens.push(PresentedToken { hash: token(7).hash, ..token(6).clone() });
+    tokens
+}
+
+fn requests() -> Vec<ConnectRequest> {
+    let versions = || std::iter::once(None).chain(VERSIONS.iter().map(|text| Some(version(text))));
+    let refs =
+        names().flat_map(|name| versions().map(move |version| ServerRef { name: name.clone(), version }));
+    let with = |server: ServerRef, value: &str| ConnectRequest {
+        server,
+        client_id: None,
+        tenant_id: None,
+        variables: [("v".to_owned(), value.to_owned())].into(),
+        ttl: Some(1),
+    };
+    refs.flat_map(|server| VALUES.iter().map(move |value| with(server.clone(), value))).collect()
+}
+
+fn issuers() -> Vec<Issuer> {
+    let nodes = || (1..5).map(NodeId);
+    KEYS.iter().flat_map(|key| nodes().map(|node| Issuer { node, kid: key.kid() })).collect()
+}

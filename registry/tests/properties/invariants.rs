@@ -1,0 +1,100 @@
+//! The invariants, one file each. Cheap ones are checked after every entry, the others at the end of a
+//! sequence: since sequences have any length, that is after any entry too.
+
+#[path = "invariants/a_revoked_subject_never_connects.rs"]
+mod a_revoked_subject_never_connects;
+#[path = "invariants/a_yes_has_a_valid_credential.rs"]
+mod a_yes_has_a_valid_credential;
+#[path = "invariants/a_yes_is_for_a_sound_server.rs"]
+mod a_yes_is_for_a_sound_server;
+#[path = "invariants/a_yes_is_signed_by_an_active_key_of_a_member.rs"]
+mod a_yes_is_signed_by_an_active_key_of_a_member;
+#[path = "invariants/a_yes_keeps_the_tenants_policy.rs"]
+mod a_yes_keeps_the_tenants_policy;
+#[path = "invariants/absent_and_invisible_answer_alike.rs"]
+mod absent_and_invisible_answer_alike;
+#[path = "invariants/every_client_is_known_and_so_is_its_tenant.rs"]
+mod every_client_is_known_and_so_is_its_tenant;
+#[path = "invariants/every_endpoint_has_one_owner.rs"]
+mod every_endpoint_has_one_owner;
+#[path = "invariants/keys_are_few_and_one_signs.rs"]
+mod keys_are_few_and_one_signs;
+#[path = "invariants/latest_is_the_highest_that_is_not_deleted.rs"]
+mod latest_is_the_highest_that_is_not_deleted;
+#[path = "invariants/lists_show_each_visible_entry_once.rs"]
+mod lists_show_each_visible_entry_once;
+#[path = "invariants/published_documents_never_change.rs"]
+mod published_documents_never_change;
+#[path = "invariants/revoked_stays_revoked.rs"]
+mod revoked_stays_revoked;
+#[path = "invariants/the_audit_chain_recomputes.rs"]
+mod the_audit_chain_recomputes;
+#[path = "invariants/time_never_goes_back.rs"]
+mod time_never_goes_back;
+
+use crate::{cases, connects, set, strategy};
+use hapi_registry_state::{Entry, Namespace, Registry};
+use proptest::prelude::*;
+
+fn is_private(registry: &Registry, namespace: &Namespace) -> bool {
+    registry.namespaces().any(|(other, record)| other == namespace && record.private)
+}
+
+/// What one entry did.
+pub(crate) struct Step<'a> {
+    pub(crate) before: &'a Registry,
+    pub(crate) entry: &'a Entry,
+    pub(crate) after: &'a Registry,
+}
+
+fn after_every_entry(step: &Step<'_>) {
+    published_documents_never_change::check(step);
+    revoked_stays_revoked::check(step);
+    time_never_goes_back::check(step);
+    the_audit_chain_recomputes::grows(step);
+    keys_are_few_and_one_signs::check(step.after);
+    latest_is_the_highest_that_is_not_deleted::check(step.after);
+    every_client_is_known_and_so_is_its_tenant::check(step.after);
+}
+
+fn at_the_end(registry: &Registry) {
+    the_audit_chain_recomputes::check(registry);
+    lists_show_each_visible_entry_once::check(registry);
+    let connects = connects::all(registry);
+    absent_and_invisible_answer_alike::check(registry, &connects);
+    every_endpoint_has_one_owner::check(registry, &connects);
+    for connect in &connects {
+        if let Ok(yes) = &connect.decision {
+            a_revoked_subject_never_connects::check(registry, yes);
+            a_yes_has_a_valid_credential::check(registry, connect, yes);
+            a_yes_is_for_a_sound_server::check(registry, connect, yes);
+            a_yes_is_signed_by_an_active_key_of_a_member::check(registry, connect);
+            a_yes_keeps_the_tenants_policy::check(registry, yes);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(96))]
+
+    #[test]
+    fn every_invariant_holds_after_any_sequence(entries in strategy::entries(60)) {
+        let mut registry = set();
+        for entry in &entries {
+            let before = registry.clone();
+            registry.apply(before.applied() + 1, entry);
+            after_every_entry(&Step { before: &before, entry, after: &registry });
+        }
+        at_the_end(&registry);
+    }
+}
+
+/// The invariants say what a yes is never. That would hold too if there never were one.
+#[test]
+fn the_prelude_leads_to_a_yes() {
+    let mut registry = set();
+    let by = hapi_registry_state::Principal::Token(crate::cast::token(4).id.clone());
+    let command = hapi_registry_state::Command::Publish(crate::cast::DOCUMENTS[0].clone());
+    registry.apply(registry.applied() + 1, &Entry { at: crate::cast::BEGIN, by, command });
+    assert!(connects::all(&registry).iter().any(|connect| connect.decision.is_ok()));
+}

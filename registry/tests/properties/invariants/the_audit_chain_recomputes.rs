@@ -1,0 +1,21 @@
+use super::Step;
+use hapi_registry_state::{Command, EMPTY_CHAIN, Registry};
+
+/// An entry leaves one record, a checkpoint none.
+pub(crate) fn grows(Step { before, entry, after }: &Step<'_>) {
+    let expected = usize::from(!matches!(entry.command, Command::Checkpoint));
+    assert_eq!(after.audit_records().count(), before.audit_records().count() + expected);
+    let newest = after.audit_records().last().expect("the prelude left records");
+    if expected == 1 {
+        assert_eq!(newest.index, after.applied());
+        assert_eq!(newest.chain(&before.audit_head()), after.audit_head());
+    }
+}
+
+/// The head is the hash over every record since the first.
+pub(crate) fn check(registry: &Registry) {
+    let head = registry.audit_records().fold(EMPTY_CHAIN, |head, record| record.chain(&head));
+    assert_eq!(head, registry.audit_head());
+    let indexes: Vec<_> = registry.audit_records().map(|record| record.index).collect();
+    assert!(indexes.is_sorted_by(|a, b| a < b), "{indexes:?}");
+}

@@ -1,0 +1,79 @@
+//! Who may not, changes nothing but the audit.
+
+use crate::{cases, set, strategy};
+use hapi_registry_state::{
+    Command, Entry, Outcome, Principal, Registry, Rejection, Role, Settings, snapshot,
+};
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(cases(64))]
+
+    #[test]
+    fn a_rejected_entry_changes_nothing_but_the_audit(entries in strategy::entries(60)) {
+        let mut registry = set();
+        for entry in &entries {
+            let before = image(&registry);
+            let outcome = registry.apply(registry.applied() + 1, entry);
+            if matches!(outcome, Outcome::Rejected(_) | Outcome::Unchanged { .. }) {
+                prop_assert!(image(&registry) == before, "{entry:?} {outcome:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_may_not_is_rejected(entries in strategy::entries(60)) {
+        let mut registry = set();
+        for entry in &entries {
+            let may = may(&registry, entry);
+            let outcome = registry.apply(registry.applied() + 1, entry);
+            let denied = matches!(
+                outcome,
+                Outcome::Rejected(
+                    Rejection::Unauthenticated | Rejection::Forbidden(_) | Rejection::NamespaceForbidden(_)
+                )
+            );
+            prop_assert_eq!(denied, !may, "{:?} {:?}", entry, outcome);
+        }
+    }
+}
+
+/// All but index, time and audit: the records between the head and the audit, and what the head says else.
+fn image(registry: &Registry) -> (Vec<Vec<u8>>, Settings, bool) {
+    let audited = registry.audit_records().count();
+    let mut records: Vec<_> = snapshot::records(registry).skip(1).collect();
+    records.truncate(records.len() - audited);
+    (records, registry.settings().clone(), registry.is_bootstrapped())
+}
+
+/// The table of rights once more, in other words than the registry's.
+fn may(registry: &Registry, Entry { at, by, command }: &Entry) -> bool {
+    let now = registry.at().max(*at);
+    let token = match by {
+        Principal::Token(id) => registry.tokens().find(|(other, _)| *other == id).map(|(_, token)| token),
+        _ => None,
+    };
+    let live = |role| {
+        token.is_some_and(|token| {
+            token.role == role && token.revoked_at.is_none() && token.expires_at.is_none_or(|end| now < end)
+        })
+    };
+    let publishes = |namespace: hapi_registry_state::Namespace| {
+        let covers =
+            |globs: &[hapi_registry_state::Glob]| globs.iter().any(|glob| glob.matches(namespace.as_str()));
+        live(Role::Publisher) && token.is_some_and(|token| covers(&token.namespaces))
+    };
+    let node = matches!(by, Principal::Node(_));
+    match command {
+        Command::Checkpoint => true,
+        Command::Bootstrap(token) => *by == Principal::ClusterSecret && token.role == Role::Operator,
+        Command::Publish(document) => publishes(document.name().namespace()),
+        Command::SetStatus { name, .. } => publishes(name.namespace()),
+        Command::Moderate { .. } => live(Role::Moderator),
+        Command::PublishKey(_) | Command::ActivateKey(_) | Command::JoinRoster { .. } => node,
+        Command::RetireKey(_) | Command::RemoveKey(_) | Command::RevokeKey { .. } => {
+            node || live(Role::Operator)
+        }
+        _ => live(Role::Operator),
+    }
+}

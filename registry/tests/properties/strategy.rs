@@ -1,0 +1,209 @@
+//! Sequences of entries: any command by any principal, though most often by one who may.
+
+use crate::cast::{
+    BEGIN, CLIENTS, DOCUMENTS, KEYS, MADE, NAMES, NAMESPACES, TENANTS, TOKEN_POOL, VERSIONS, new_token,
+    token, version,
+};
+use hapi_registry_state::{
+    Act, Command, Entry, Governed, Imported, Kid, NodeId, Principal, ServerJson, ServerName, SettingsPatch,
+    Status, Subject, Tenant, Timestamp, TokenId, Version,
+};
+use proptest::{collection::vec, option, prelude::*, sample::select};
+
+/// A sequence of up to `length` entries behind the prelude.
+pub(crate) fn entries(length: usize) -> impl Strategy<Value = Vec<Entry>> {
+    vec(entry(), 0..=length)
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    // Mostly later than what was before, sometimes earlier: leaders' clocks differ.
+    let at = (0_u64..7_200).prop_map(|seconds| BEGIN.plus_seconds(seconds));
+    (at, command()).prop_flat_map(|(at, command)| {
+        principal(&command).prop_map(move |by| Entry { at, by, command: command.clone() })
+    })
+}
+
+/// Four times in five one whose role fits the command; else anyone.
+fn principal(command: &Command) -> BoxedStrategy<Principal> {
+    let fitting: Vec<Principal> = match command {
+        Command::Publish(_) | Command::SetStatus { .. } => vec![by_token(4), by_token(5), by_token(MADE + 2)],
+        Command::Moderate { .. } => vec![by_token(2), by_token(MADE + 1)],
+        Command::Bootstrap(_) => vec![Principal::ClusterSecret],
+        Command::Checkpoint => vec![Principal::System],
+        Command::PublishKey(_)
+        | Command::ActivateKey(_)
+        | Command::RetireKey(_)
+        | Command::RemoveKey(_)
+        | Command::RevokeKey { .. }
+        | Command::JoinRoster { .. } => (1..=3).map(|node| Principal::Node(NodeId(node))).collect(),
+        _ => vec![by_token(0), by_token(1)],
+    };
+    prop_oneof![4 => select(fitting), 1 => anyone()].boxed()
+}
+
+fn by_token(number: usize) -> Principal {
+    Principal::Token(token(number).id.clone())
+}
+
+fn anyone() -> impl Strategy<Value = Principal> {
+    prop_oneof![
+        6 => (0..TOKEN_POOL.len()).prop_map(by_token),
+        2 => (1_u64..5).prop_map(|node| Principal::Node(NodeId(node))),
+        1 => Just(Principal::ClusterSecret),
+        1 => Just(Principal::System),
+    ]
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        10 => document().prop_map(Command::Publish),
+        2 => vec(imported(), 0..4).prop_map(Command::Import),
+        6 => set_status(),
+        8 => moderate(),
+        4 => new_token_command().prop_map(Command::CreateToken),
+        1 => new_token_command().prop_map(Command::Bootstrap),
+        1 => token_id().prop_map(Command::RevokeToken),
+        2 => put_client(),
+        2 => put_tenant(),
+        2 => (select(&NAMESPACES[..]), any::<bool>()).prop_map(|(namespace, private)| {
+            Command::PutNamespace { namespace: namespace.parse().unwrap(), private }
+        }),
+        2 => settings(),
+        8 => key_command(),
+        2 => "[a-z]{0,9}".prop_map(|http| Command::JoinRoster { http, version: "2".into() }),
+        1 => node().prop_map(Command::DrainNode),
+        1 => node().prop_map(Command::LeaveRoster),
+        1 => Just(Command::Checkpoint),
+    ]
+}
+
+fn document() -> impl Strategy<Value = ServerJson> {
+    (0..DOCUMENTS.len()).prop_map(|number| DOCUMENTS[number].clone())
+}
+
+fn status() -> impl Strategy<Value = Status> {
+    prop_oneof![Just(Status::Active), Just(Status::Deprecated), Just(Status::Deleted)]
+}
+
+fn message() -> impl Strategy<Value = Option<String>> {
+    option::weighted(0.3, "[a-zé ]{0,12}")
+}
+
+fn imported() -> impl Strategy<Value = Imported> {
+    let instant = || option::of(prop_oneof![Just(0), Just(u64::MAX), 1_767_000_000..1_768_000_000_u64]);
+    (document(), status(), message(), instant(), instant()).prop_map(
+        |(document, status, status_message, published_at, updated_at)| Imported {
+            document,
+            status,
+            status_message,
+            published_at: published_at.map(Timestamp::from_seconds),
+            updated_at: updated_at.map(Timestamp::from_seconds),
+        },
+    )
+}
+
+fn server_name() -> impl Strategy<Value = ServerName> {
+    select(&NAMES[..]).prop_map(|name| name.parse().unwrap())
+}
+
+fn some_version() -> impl Strategy<Value = Version> {
+    select(&VERSIONS[..]).prop_map(version)
+}
+
+fn set_status() -> impl Strategy<Value = Command> {
+    (server_name(), option::weighted(0.8, some_version()), status(), message())
+        .prop_map(|(name, version, status, message)| Command::SetStatus { name, version, status, message })
+}
+
+fn subject() -> impl Strategy<Value = Subject> {
+    prop_oneof![
+        2 => select(&NAMESPACES[..]).prop_map(|namespace| Subject::Namespace(namespace.parse().unwrap())),
+        4 => server_name().prop_map(Subject::Server),
+        4 => (server_name(), some_version()).prop_map(|(name, version)| Subject::Version(name, version)),
+        2 => select(&CLIENTS[..]).prop_map(|id| Subject::Client(id.parse().unwrap())),
+        1 => select(&TENANTS[..]).prop_map(|id| Subject::Tenant(id.parse().unwrap())),
+    ]
+}
+
+/// Revoking is rare: it is final, and would soon leave nothing to look at.
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        3 => Just(Act::Suspend),
+        2 => Just(Act::Quarantine),
+        1 => Just(Act::Revoke),
+        6 => Just(Act::Reinstate),
+        4 => Just(Act::Verify),
+        2 => Just(Act::Unverify),
+    ]
+}
+
+fn moderate() -> impl Strategy<Value = Command> {
+    let case = option::weighted(0.2, "[A-Z]{3}-[0-9]{1,4}");
+    (act(), subject(), "[a-z]{0,3}", case).prop_map(|(act, subject, reason, case)| Command::Moderate {
+        act,
+        subject,
+        reason,
+        case,
+    })
+}
+
+fn token_id() -> impl Strategy<Value = TokenId> {
+    // The first operator stays, or most sequences would end in rejections only.
+    (1..TOKEN_POOL.len()).prop_map(|number| token(number).id.clone())
+}
+
+fn new_token_command() -> impl Strategy<Value = hapi_registry_state::NewToken> {
+    let end = option::of((0_u64..7_200).prop_map(|seconds| BEGIN.plus_seconds(seconds)));
+    let number = prop_oneof![1 => 0..TOKEN_POOL.len(), 4 => MADE..TOKEN_POOL.len()];
+    (number, end).prop_map(|(number, end)| new_token(number, end))
+}
+
+fn put_client() -> impl Strategy<Value = Command> {
+    let tenant = option::of(select(&["t0", "t1", "t2"][..]));
+    (select(&CLIENTS[..]), tenant, 0..4_usize).prop_map(|(id, tenant, keys)| Command::PutClient {
+        id: id.parse().unwrap(),
+        tenant: tenant.map(|tenant| tenant.parse().unwrap()),
+        keys: KEYS[..keys].to_vec(),
+    })
+}
+
+fn put_tenant() -> impl Strategy<Value = Command> {
+    let globs = || vec(select(&["*", "a.x/*", "b.y/*", "*/one", "b.y/two"][..]), 0..2);
+    let private = vec(select(&NAMESPACES[..]), 0..2);
+    (select(&TENANTS[..]), option::of(globs()), globs(), any::<bool>(), private).prop_map(
+        |(id, allow, block, require_verified, private)| {
+            let parse = |globs: Vec<&str>| globs.iter().map(|glob| glob.parse().unwrap()).collect();
+            let private_namespaces = private.iter().map(|namespace| namespace.parse().unwrap()).collect();
+            let (allow, block) = (allow.map(parse), parse(block));
+            let tenant = Tenant { allow, block, require_verified, private_namespaces };
+            Command::PutTenant { id: id.parse().unwrap(), tenant }
+        },
+    )
+}
+
+fn settings() -> impl Strategy<Value = Command> {
+    let governed = option::of(prop_oneof![3 => Just(Governed::All), 1 => Just(Governed::Verified)]);
+    let number = || option::of(prop_oneof![0..200_u32, Just(u32::MAX)]);
+    (governed, number(), number(), number(), number()).prop_map(
+        |(governed, ttl_default, ttl_min, ttl_max, key_prepublish)| {
+            let rest = SettingsPatch::default();
+            let patch = SettingsPatch { governed, ttl_default, ttl_min, ttl_max, key_prepublish, ..rest };
+            Command::UpdateSettings(patch)
+        },
+    )
+}
+
+fn node() -> impl Strategy<Value = NodeId> {
+    (1_u64..5).prop_map(NodeId)
+}
+
+fn key_command() -> impl Strategy<Value = Command> {
+    let kid = || select(&KEYS[..]).prop_map(|key| -> Kid { key.kid() });
+    prop_oneof![
+        3 => select(&KEYS[..]).prop_map(Command::PublishKey),
+        4 => kid().prop_map(Command::ActivateKey),
+        1 => kid().prop_map(Command::RetireKey),
+        2 => kid().prop_map(Command::RemoveKey),
+        1 => (kid(), "[a-z]{0,5}").prop_map(|(kid, reason)| Command::RevokeKey { kid, reason }),
+    ]
+}

@@ -1,0 +1,183 @@
+//! From a line of a script to a command.
+
+use crate::{
+    line::Line,
+    stage::{Stage, seconds},
+    world::{Draft, document, public_key},
+};
+use hapi_registry_state::{
+    Act, Command, Governed, Imported, Kid, NewToken, Role, ServerJson, ServerRef, SettingsPatch, Status,
+    Subject, Tenant,
+};
+use serde_json::Map;
+
+/// Reads the rest of a line that begins with `verb`.
+pub(crate) fn read(stage: &mut Stage, verb: &str, line: &mut Line) -> Command {
+    match verb {
+        "bootstrap" => Command::Bootstrap(token(stage, line)),
+        "token" => Command::CreateToken(token(stage, line)),
+        "revoke-token" => Command::RevokeToken(stage.token(&line.word()).id),
+        "client" => client(line),
+        "tenant" => tenant(line),
+        "namespace" => Command::PutNamespace { namespace: line.parsed(), private: line.word() == "private" },
+        "settings" => settings(line),
+        "publish" => Command::Publish(draft(line)),
+        "import" => import(stage, line),
+        "status" => status(line),
+        "suspend" | "quarantine" | "revoke" | "reinstate" | "verify" | "unverify" => moderate(verb, line),
+        "key" => key(stage, line),
+        "join" => join(line),
+        "drain" => Command::DrainNode(stage.node(&line.word())),
+        "leave" => Command::LeaveRoster(stage.node(&line.word())),
+        "checkpoint" => Command::Checkpoint,
+        _ => panic!("no such verb: `{verb}`"),
+    }
+}
+
+fn token(stage: &mut Stage, line: &mut Line) -> NewToken {
+    let (name, role): (String, Role) = (line.word(), line.parsed());
+    let token = stage.make_token(&name, role);
+    let expires_in = line.option("expires").map(|text| seconds(&text));
+    NewToken {
+        id: token.id,
+        hash: token.hash,
+        role,
+        client: line.option("client").map(|id| id.parse().unwrap()),
+        tenant: line.option("tenant").map(|id| id.parse().unwrap()),
+        namespaces: parse_all(line.list("namespaces").unwrap_or_default()),
+        expires_at: expires_in.map(|seconds| stage.now.plus_seconds(seconds)),
+    }
+}
+
+fn parse_all<T: std::str::FromStr<Err: std::fmt::Debug>>(texts: Vec<String>) -> Vec<T> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+fn client(line: &mut Line) -> Command {
+    let keys = line.list("keys").unwrap_or_default();
+    Command::PutClient {
+        id: line.parsed(),
+        tenant: line.option("tenant").map(|id| id.parse().unwrap()),
+        keys: keys.iter().map(|name| public_key(name)).collect(),
+    }
+}
+
+fn tenant(line: &mut Line) -> Command {
+    let tenant = Tenant {
+        allow: line.list("allow").map(parse_all),
+        block: parse_all(line.list("block").unwrap_or_default()),
+        require_verified: line.flag("require-verified"),
+        private_namespaces: parse_all(line.list("private").unwrap_or_default()),
+    };
+    Command::PutTenant { id: line.parsed(), tenant }
+}
+
+fn settings(line: &mut Line) -> Command {
+    let mut number = |key| line.option(key).map(|text| text.parse().unwrap());
+    let mut patch = SettingsPatch {
+        ttl_default: number("ttl_default"),
+        ttl_min: number("ttl_min"),
+        ttl_max: number("ttl_max"),
+        key_prepublish: number("key_prepublish"),
+        ..SettingsPatch::default()
+    };
+    patch.governed = line.option("governed").map(|text| match &*text {
+        "all" => Governed::All,
+        "verified" => Governed::Verified,
+        _ => panic!("governed is all or verified"),
+    });
+    Command::UpdateSettings(patch)
+}
+
+/// `NAME VERSION`, with as many `url=` and `sse=` as there are remotes, `remotes=none`, and `var:NAME=a|b` for
+/// a variable with choices, `var:NAME=` for one without. Else there is one remote, named after the server.
+fn draft(line: &mut Line) -> ServerJson {
+    let (name, version) = (line.word(), line.word());
+    let typed = |kind: &str, urls: Vec<(String, String)>| -> Vec<(String, String)> {
+        urls.into_iter().map(|(_, url)| (kind.to_owned(), url)).collect()
+    };
+    let mut remotes = typed("sse", line.options("sse"));
+    remotes.extend(typed("streamable-http", line.options("url")));
+    if line.option("remotes").is_none() && remotes.is_empty() {
+        remotes.push(("streamable-http".into(), default_url(&name)));
+    }
+    let choices =
+        |text: &str| text.split('|').filter(|choice| !choice.is_empty()).map(str::to_owned).collect();
+    let defaults = line.options("default:");
+    let default =
+        |name: &str| defaults.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone());
+    let variables = line.options("var:");
+    document(&Draft {
+        name,
+        version,
+        description: line.option("description"),
+        title: line.option("title"),
+        remotes,
+        variables: variables
+            .into_iter()
+            .map(|(name, text)| (name.clone(), choices(&text), default(&name)))
+            .collect(),
+        connect: line
+            .options("connect:")
+            .into_iter()
+            .map(|(key, value)| (key, value.into()))
+            .collect::<Map<_, _>>(),
+    })
+}
+
+/// `ai.acme/weather` is at `https://acme.ai/weather`.
+fn default_url(name: &str) -> String {
+    let (namespace, name) = name.split_once('/').unwrap();
+    let host: Vec<_> = namespace.split('.').rev().collect();
+    format!("https://{}/{name}", host.join("."))
+}
+
+fn import(stage: &Stage, line: &mut Line) -> Command {
+    let status = line.option("status").map_or(Status::Active, |text| text.parse().unwrap());
+    let ago = line.option("published").map(|text| seconds(text.strip_suffix("-ago").unwrap()));
+    let published_at = ago.map(|ago| hapi_registry_state::Timestamp(stage.now.0 - ago * 1_000_000));
+    let status_message = line.option("message");
+    let mut entries = Vec::new();
+    loop {
+        let (document, status_message) = (draft(line), status_message.clone());
+        entries.push(Imported { document, status, status_message, published_at, updated_at: None });
+        if !line.flag_next("and") {
+            return Command::Import(entries);
+        }
+    }
+}
+
+fn status(line: &mut Line) -> Command {
+    let ServerRef { name, version } = line.parsed();
+    Command::SetStatus { name, version, status: line.parsed(), message: line.option("message") }
+}
+
+fn moderate(act: &str, line: &mut Line) -> Command {
+    let (kind, id) = (line.word(), line.word());
+    Command::Moderate {
+        act: act.parse::<Act>().unwrap(),
+        subject: Subject::parse(&kind, &id).unwrap(),
+        reason: line.option("reason").unwrap_or_default(),
+        case: line.option("case"),
+    }
+}
+
+fn key(stage: &mut Stage, line: &mut Line) -> Command {
+    let (act, name) = (line.word(), line.word());
+    let public = public_key(&name);
+    let kid: Kid = public.kid();
+    stage.name_key(&name, &kid);
+    match &*act {
+        "publish" => Command::PublishKey(public),
+        "activate" => Command::ActivateKey(kid),
+        "retire" => Command::RetireKey(kid),
+        "remove" => Command::RemoveKey(kid),
+        "revoke" => Command::RevokeKey { kid, reason: line.option("reason").unwrap_or_default() },
+        _ => panic!("no such act on a key: `{act}`"),
+    }
+}
+
+fn join(line: &mut Line) -> Command {
+    let http = line.option("http").unwrap_or_else(|| format!("https://{}.cluster", line.by()));
+    Command::JoinRoster { http, version: "1.0.0".into() }
+}

@@ -1,0 +1,137 @@
+//! What a script asks of the registry, and the answers as text.
+
+use crate::{
+    line::Line,
+    stage::{Stage, seconds},
+    transcript,
+    world::public_key,
+};
+use hapi_registry_state::{
+    Caller, ConnectRequest, EMPTY_CHAIN, Issuer, ListQuery, Listed, Position, ServerRef, Timestamp,
+    VersionFilter, Viewer,
+};
+
+/// `connect REF [client=] [tenant=] [var:x=] [ttl=] [node=] [key=] by NAME`.
+pub(crate) fn connect(stage: &mut Stage, mut line: Line) -> String {
+    let credential = stage.credential(line.by());
+    let request = ConnectRequest {
+        server: line.parsed(),
+        client_id: line.option("client"),
+        tenant_id: line.option("tenant"),
+        variables: line.options("var:").into_iter().collect(),
+        ttl: line.option("ttl").map(|text| text.parse().unwrap()),
+    };
+    let node = line.option("node").unwrap_or_else(|| "n1".into());
+    let key = line.option("key").unwrap_or_else(|| "k1".into());
+    let issuer = Issuer { node: stage.node(&node), kid: public_key(&key).kid() };
+    line.end();
+    transcript::decision(&stage.registry.decide(stage.now, &credential, &request, &issuer))
+}
+
+/// `list [limit=] [after=NAME@VERSION] [since=] [search=] [version=] [deleted] by NAME`.
+pub(crate) fn list(stage: &mut Stage, mut line: Line) -> String {
+    let caller = caller(stage, &line);
+    let position = |text: String| -> Position {
+        let place: ServerRef = text.parse().unwrap();
+        (place.name, place.version.unwrap())
+    };
+    let query = ListQuery {
+        after: line.option("after").map(position),
+        limit: line.option("limit").map_or(100, |text| text.parse().unwrap()),
+        updated_since: line.option("since").map(|text| since(&text)),
+        search: line.option("search"),
+        version: line.option("version").map_or(VersionFilter::Any, version_filter),
+        include_deleted: line.flag("deleted"),
+    };
+    line.end();
+    let page = stage.registry.list(&query, viewer(&caller));
+    let mut text = lines(&page.items);
+    if let Some((name, version)) = page.next {
+        text.push_str(&format!("next: after {name}@{version}"));
+    }
+    text
+}
+
+/// So long after the beginning, like `at`.
+fn since(text: &str) -> Timestamp {
+    Timestamp::parse("2026-01-01T00:00:00Z").unwrap().plus_seconds(seconds(text))
+}
+
+fn version_filter(text: String) -> VersionFilter {
+    match &*text {
+        "latest" => VersionFilter::Latest,
+        exact => VersionFilter::Exact(exact.parse().unwrap()),
+    }
+}
+
+/// `versions NAME [deleted] by NAME`.
+pub(crate) fn versions(stage: &mut Stage, mut line: Line) -> String {
+    let caller = caller(stage, &line);
+    let (deleted, name) = (line.flag("deleted"), line.parsed());
+    line.end();
+    lines(&stage.registry.versions(&name, deleted, viewer(&caller)))
+}
+
+/// `get REF [deleted] by NAME`.
+pub(crate) fn get(stage: &mut Stage, mut line: Line) -> String {
+    let caller = caller(stage, &line);
+    let (deleted, ServerRef { name, version }) = (line.flag("deleted"), line.parsed());
+    line.end();
+    let found = stage.registry.version(&name, version.as_ref(), deleted, viewer(&caller));
+    lines(&found.into_iter().collect::<Vec<_>>())
+}
+
+fn lines(items: &[Listed]) -> String {
+    match items {
+        [] => "nothing\n".into(),
+        items => items.iter().map(|item| transcript::listed(item) + "\n").collect(),
+    }
+}
+
+/// Who looks; `anyone` is nobody in particular.
+fn caller(stage: &Stage, line: &Line) -> Option<Caller> {
+    match line.by() {
+        "anyone" => None,
+        name => Some(stage.registry.authenticate(&stage.credential(name), stage.now).unwrap()),
+    }
+}
+
+fn viewer(caller: &Option<Caller>) -> Viewer<'_> {
+    caller.as_ref().map_or(Viewer::Anonymous, Viewer::Caller)
+}
+
+/// `audit [last=N]`: the newest records, and whether the whole chain hashes to its head.
+pub(crate) fn audit(stage: &mut Stage, mut line: Line) -> String {
+    let last: usize = line.option("last").map_or(usize::MAX, |text| text.parse().unwrap());
+    line.end();
+    let records: Vec<_> = stage.registry.audit_records().collect();
+    let newest = &records[records.len().saturating_sub(last)..];
+    let shown = newest.iter().map(|record| {
+        let reason = if record.reason.is_empty() { String::new() } else { format!(" ({})", record.reason) };
+        let (index, actor, act, subject) = (record.index, &record.actor, &record.act, &record.subject);
+        format!("{index} {actor} {act} {subject}: {}{reason}\n", record.outcome)
+    });
+    let head = records.iter().fold(EMPTY_CHAIN, |head, record| record.chain(&head));
+    let holds = if head == stage.registry.audit_head() { "the chain holds" } else { "the chain is broken" };
+    shown.collect::<String>() + holds
+}
+
+/// `keys`: all keys and how they stand.
+pub(crate) fn keys(stage: &mut Stage, line: Line) -> String {
+    line.end();
+    let mut keys: Vec<_> = stage.registry.keys().collect();
+    keys.sort_by_key(|(_, key)| (key.node, key.published_at, key.state.as_str()));
+    let text = |(kid, key): (_, &hapi_registry_state::SigningKey)| {
+        format!("{kid} of {}: {}\n", key.node, key.state.as_str())
+    };
+    keys.into_iter().map(text).collect()
+}
+
+/// `roster`: all members and whether they issue.
+pub(crate) fn roster(stage: &mut Stage, line: Line) -> String {
+    line.end();
+    let text = |(node, member): (_, &hapi_registry_state::Member)| {
+        format!("{node} at {}: {:?}\n", member.http, member.state).to_lowercase()
+    };
+    stage.registry.roster().map(text).collect()
+}

@@ -1,0 +1,156 @@
+//! The stage: a registry, a clock that moves when the script says so, and the names of the cast.
+
+use crate::{commands, line::Line, questions, transcript, world::presented};
+use hapi_registry_state::{
+    Command, Credential, Entry, Kid, NodeId, Outcome, PresentedToken, Principal, Registry, Role, Timestamp,
+    snapshot,
+};
+use std::collections::BTreeMap;
+
+/// When every page begins: 2026-01-01T00:00:00Z.
+const BEGIN: Timestamp = Timestamp::from_seconds(1_767_225_600);
+
+/// One performance.
+#[derive(Clone)]
+pub(crate) struct Stage {
+    pub(crate) registry: Registry,
+    pub(crate) now: Timestamp,
+    tokens: BTreeMap<String, PresentedToken>,
+    /// The names that the script gives, by what stands for them in the registry.
+    names: BTreeMap<String, String>,
+}
+
+impl Default for Stage {
+    fn default() -> Self {
+        Self { registry: Registry::default(), now: BEGIN, tokens: BTreeMap::new(), names: BTreeMap::new() }
+    }
+}
+
+impl Stage {
+    /// Performs one line of a script and says what came of it.
+    pub(crate) fn perform(&mut self, text: &str) -> String {
+        let mut line = Line::parse(text);
+        let verb = line.word();
+        let said = match &*verb {
+            "from" => self.restart_world(line),
+            "at" => self.advance(line),
+            "restore" => self.restore(line),
+            "connect" => questions::connect(self, line),
+            "list" => questions::list(self, line),
+            "versions" => questions::versions(self, line),
+            "get" => questions::get(self, line),
+            "audit" => questions::audit(self, line),
+            "keys" => questions::keys(self, line),
+            "roster" => questions::roster(self, line),
+            _ => self.propose(&verb, line),
+        };
+        self.named(said)
+    }
+
+    fn restart_world(&mut self, mut line: Line) -> String {
+        assert_eq!(line.word(), "nothing");
+        line.end();
+        String::new()
+    }
+
+    /// `at 1m30s`: so long after the beginning. It may lie before the present: clocks differ.
+    fn advance(&mut self, mut line: Line) -> String {
+        self.now = BEGIN.plus_seconds(seconds(&line.word()));
+        line.end();
+        String::new()
+    }
+
+    /// Replaces the registry by what its snapshot says.
+    fn restore(&mut self, line: Line) -> String {
+        line.end();
+        let mut builder = snapshot::Builder::new(snapshot::VERSION).unwrap();
+        snapshot::records(&self.registry).for_each(|record| builder.push(&record).unwrap());
+        let restored = builder.finish().unwrap();
+        let same = restored.hash() == self.registry.hash();
+        self.registry = restored;
+        if same { "the same state".into() } else { "another state".into() }
+    }
+
+    fn propose(&mut self, verb: &str, mut line: Line) -> String {
+        let by = self.principal(line.by());
+        let command = commands::read(self, verb, &mut line);
+        line.end();
+        let outcome = self.apply(by, command.clone());
+        transcript::outcome(&self.registry, &command, &outcome)
+    }
+
+    fn apply(&mut self, by: Principal, command: Command) -> Outcome {
+        let index = self.registry.applied() + 1;
+        self.registry.apply(index, &Entry { at: self.now, by, command })
+    }
+
+    /// Who stands behind a name: `n1` is a node, everyone else bears the token that was made under the name.
+    fn principal(&mut self, name: &str) -> Principal {
+        match (name, node(name)) {
+            ("cluster-secret", _) => Principal::ClusterSecret,
+            ("system", _) => Principal::System,
+            (_, Some(_)) => Principal::Node(self.node(name)),
+            (_, None) => Principal::Token(self.token(name).id),
+        }
+    }
+
+    /// The token under a name; nobody may have made it yet.
+    pub(crate) fn token(&self, name: &str) -> PresentedToken {
+        self.tokens.get(name).cloned().unwrap_or_else(|| presented(name, Role::Client))
+    }
+
+    /// What the bearer of the token under a name presents. `forged-carol` knows carol's id, not her secret.
+    pub(crate) fn credential(&self, name: &str) -> Credential {
+        Credential::Token(match name.strip_prefix("forged-") {
+            Some(victim) => PresentedToken { id: self.token(victim).id, ..presented(name, Role::Client) },
+            None => self.token(name),
+        })
+    }
+
+    pub(crate) fn make_token(&mut self, name: &str, role: Role) -> PresentedToken {
+        let token = presented(name, role);
+        self.tokens.insert(name.into(), token.clone());
+        self.names.insert(token.id.to_string(), name.into());
+        token
+    }
+
+    pub(crate) fn name_key(&mut self, name: &str, kid: &Kid) {
+        self.names.insert(kid.to_string(), name.into());
+    }
+
+    pub(crate) fn node(&mut self, name: &str) -> NodeId {
+        let node = node(name).unwrap_or_else(|| panic!("`{name}` is no node: write n1, n2, …"));
+        self.names.insert(node.to_string(), name.into());
+        node
+    }
+
+    /// What was said, with the script's names for ids.
+    fn named(&self, said: String) -> String {
+        self.names.iter().fold(said, |said, (id, name)| said.replace(id, name))
+    }
+}
+
+fn node(name: &str) -> Option<NodeId> {
+    name.strip_prefix('n')?.parse().ok().map(NodeId)
+}
+
+/// The seconds of `1d2h3m4s`, each part optional.
+pub(crate) fn seconds(text: &str) -> u64 {
+    let (mut total, mut number) = (0, 0);
+    for character in text.chars() {
+        let unit = match character {
+            'd' => 86_400,
+            'h' => 3_600,
+            'm' => 60,
+            's' => 1,
+            digit => {
+                number = number * 10 + u64::from(digit.to_digit(10).expect("a duration such as 1m30s"));
+                continue;
+            }
+        };
+        total += number * unit;
+        number = 0;
+    }
+    assert_eq!(number, 0, "`{text}` lacks a unit");
+    total
+}
