@@ -1,0 +1,97 @@
+//! Watches that the writer moves while operations wait for it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{Options, StorageMetrics};
+
+/// Counts the writer's steps.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Progress(Arc<AtomicU64>);
+
+impl Progress {
+    pub(crate) fn step(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    fn steps(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Starts the thread; it ends when the sender of `stop` is gone.
+pub(crate) fn start(
+    options: &Options,
+    metrics: StorageMetrics,
+    progress: Progress,
+    stop: Receiver<()>,
+) -> std::io::Result<()> {
+    let (limit, stalled) = (options.watchdog, options.stalled.clone());
+    let watch = move || {
+        let mut seen = Seen { steps: progress.steps(), since: Instant::now() };
+        while let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(limit / 10) {
+            if let Some(stuck) = seen.look(&metrics, &progress).filter(|stuck| *stuck >= limit) {
+                stalled(&format!("{} operations wait, none moved for {stuck:?}", metrics.queue_depth()));
+            }
+        }
+    };
+    thread::Builder::new().name("storage-watchdog".to_owned()).spawn(watch).map(drop)
+}
+
+struct Seen {
+    steps: u64,
+    since: Instant,
+}
+
+impl Seen {
+    /// How long operations have waited without a step.
+    fn look(&mut self, metrics: &StorageMetrics, progress: &Progress) -> Option<Duration> {
+        let steps = progress.steps();
+        if metrics.queue_depth() == 0 || steps != self.steps {
+            *self = Self { steps, since: Instant::now() };
+            return None;
+        }
+        Some(self.since.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn options(stalls: mpsc::Sender<String>) -> Options {
+        let stalled = move |reason: &str| drop(stalls.send(reason.to_owned()));
+        Options { watchdog: Duration::from_millis(50), stalled: Arc::new(stalled), ..Options::default() }
+    }
+
+    #[test]
+    fn a_writer_that_does_not_move_is_reported() {
+        let (stalls, reports) = mpsc::channel();
+        let (_stop, stopped) = mpsc::channel();
+        let metrics = StorageMetrics::default();
+        metrics.queued();
+        start(&options(stalls), metrics, Progress::default(), stopped).unwrap();
+        let report = reports.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert!(report.starts_with("1 operations wait"), "{report}");
+    }
+
+    #[test]
+    fn an_idle_or_moving_writer_is_not_reported() {
+        let (metrics, progress) = (StorageMetrics::default(), Progress::default());
+        let mut seen = Seen { steps: 0, since: Instant::now() };
+        assert_eq!(seen.look(&metrics, &progress), None, "idle");
+        metrics.queued();
+        progress.step();
+        assert_eq!(seen.look(&metrics, &progress), None, "moved");
+        assert!(seen.look(&metrics, &progress).is_some(), "stands");
+    }
+}
