@@ -1,0 +1,14 @@
+//! The wall clock and the randomness of this process, as arguments.
+
+use hapi_registry_state::Timestamp;
+
+/// What a replica needs of the world besides disk and network.
+///
+/// The `node` crate implements it once; tests implement it with a clock and a generator of their own.
+pub trait Environment: Send + Sync + 'static {
+    /// The wall clock. It may jump; the leader never lets the instants of its entries go back.
+    fn now(&self) -> Timestamp;
+
+    /// Fills `bytes` from a cryptographically secure generator.
+    fn fill_random(&self, bytes: &mut [u8]);
+}

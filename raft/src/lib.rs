@@ -1,0 +1,57 @@
+//! openraft glue: peer plane, formation, replication of the registry.
+//!
+//! A [`Replica`] is one node's copy of the registry. [`Replica::propose`] brings a command into the log of
+//! whichever node leads, [`Replica::read_index`] makes a read linearizable, [`Replica::state`] is the copy
+//! itself. Everything between nodes runs on a Tokio runtime of its own, so that clients of the public API,
+//! however many, cannot starve elections and replication.
+//!
+//! Nodes find each other by names and a shared [`ClusterSecret`]; see `formation` for how they become one
+//! cluster without any of them being special, and `certificate` and `directory` for who is believed what.
+
+mod assemble;
+mod autopilot;
+mod bootstrap;
+mod certificate;
+mod config;
+mod counters;
+mod directory;
+mod environment;
+mod formation;
+mod identity;
+mod machine;
+mod metrics;
+mod network;
+mod node;
+mod peer;
+mod propose;
+mod read_index;
+mod replica;
+mod runtime;
+mod secret;
+mod snapshot;
+mod start;
+mod status;
+mod tls;
+mod types;
+mod wire;
+
+pub use bootstrap::{BootstrapError, propose_bootstrap};
+pub use certificate::CertificateError;
+pub use config::{ClusterFacts, Config, RaftTuning};
+pub use environment::Environment;
+pub use formation::phase::Stage;
+pub use identity::IdentityError;
+pub use machine::Checkpoint;
+pub use peer::{dial::DialError, resolve::ResolveError};
+pub use propose::{Committed, ProposeError};
+pub use read_index::ReadError;
+pub use replica::Replica;
+pub use secret::{ClusterSecret, WeakSecret};
+pub use start::StartError;
+pub use status::{MemberStatus, Role, Status};
+pub use tls::TlsError;
+pub use types::{Logged, PeerNode, TypeConfig};
+pub use wire::WireError;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+//! The registry as Raft's state machine.
+//!
+//! The order matters: entries are applied to the working copy, the copy is published, the applied index is
+//! raised, and only then proposers are answered. Whoever has heard of an index can therefore read a state
+//! at or above it.
+
+use crate::{
+    snapshot::{Image, shelf::Shelf},
+    types::{LogId, Logged, SnapshotMeta, StoredMembership, TypeConfig},
+};
+use arc_swap::ArcSwap;
+use futures::{Stream, TryStreamExt};
+use hapi_registry_state::{Command, Entry, Outcome, Registry, Timestamp};
+use openraft::{
+    EntryPayload,
+    alias::SnapshotOf,
+    storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine},
+};
+use prometheus::IntCounter;
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio::{sync::watch, task::spawn_blocking};
+
+/// A state that all replicas can compare: the hash of the registry at an index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The index of the checkpoint's entry.
+    pub index: u64,
+    /// SHA-256 of the registry's canonical records at that index.
+    pub hash: [u8; 32],
+}
+
+/// What the machine shows to readers. None of it takes a lock.
+pub(crate) struct Published {
+    state: ArcSwap<Registry>,
+    applied: watch::Sender<u64>,
+    latest: AtomicU64,
+    checkpoint: watch::Sender<Option<Checkpoint>>,
+}
+
+impl Default for Published {
+    fn default() -> Self {
+        Self {
+            state: ArcSwap::default(),
+            applied: watch::Sender::new(0),
+            latest: AtomicU64::new(0),
+            checkpoint: watch::Sender::new(None),
+        }
+    }
+}
+
+impl Published {
+    pub(crate) fn state(&self) -> Arc<Registry> {
+        self.state.load_full()
+    }
+
+    /// The applied index. The state is at or above it.
+    pub(crate) fn applied(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
+    /// The latest instant of any applied entry.
+    pub(crate) fn latest(&self) -> Timestamp {
+        Timestamp(self.latest.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
+        *self.checkpoint.borrow()
+    }
+
+    fn publish(&self, registry: &Registry) {
+        self.state.store(Arc::new(registry.clone()));
+        self.applied.send_replace(registry.applied());
+    }
+
+    /// Checkpoints are hashed in parallel; an older one that ends later must not win.
+    fn check(&self, checkpoint: Checkpoint) {
+        self.checkpoint.send_if_modified(|last| {
+            let newer = last.is_none_or(|last| last.index < checkpoint.index);
+            if newer {
+                *last = Some(checkpoint);
+            }
+            newer
+        });
+    }
+}
+
+/// The working copy that entries are applied to.
+pub(crate) struct Machine {
+    registry: Registry,
+    last: Option<LogId>,
+    membership: StoredMembership,
+    published: Arc<Published>,
+    shelf: Shelf,
+    counters: SnapshotCounters,
+}
+
+/// How often snapshots were made and taken over.
+#[derive(Clone)]
+pub(crate) struct SnapshotCounters {
+    pub(crate) built: IntCounter,
+    pub(crate) installed: IntCounter,
+}
+
+impl Machine {
+    /// An empty machine; openraft hands it the newest snapshot and the committed entries after it.
+    pub(crate) fn new(shelf: Shelf, published: Arc<Published>, counters: SnapshotCounters) -> Self {
+        Self {
+            registry: Registry::default(),
+            last: None,
+            membership: StoredMembership::default(),
+            published,
+            shelf,
+            counters,
+        }
+    }
+
+    fn apply_entry(&mut self, log_id: LogId, payload: EntryPayload<Logged, u64, crate::PeerNode>) -> Outcome {
+        self.last = Some(log_id);
+        match payload {
+            EntryPayload::Normal(Logged(entry)) => self.apply_command(log_id.index, &entry),
+            EntryPayload::Membership(membership) => {
+                self.membership = StoredMembership::new(Some(log_id), membership);
+                self.skip(log_id.index)
+            }
+            EntryPayload::Blank => self.skip(log_id.index),
+        }
+    }
+
+    fn apply_command(&mut self, index: u64, entry: &Entry) -> Outcome {
+        self.published.latest.fetch_max(entry.at.0, Ordering::Relaxed);
+        let outcome = self.registry.apply(index, entry);
+        if matches!(entry.command, Command::Checkpoint) {
+            self.hash_aside(index);
+        }
+        outcome
+    }
+
+    fn skip(&mut self, index: u64) -> Outcome {
+        self.registry.skip(index);
+        Outcome::Done
+    }
+
+    /// Hashes the state as it is now, while later entries are applied.
+    fn hash_aside(&self, index: u64) {
+        let (registry, published) = (self.registry.clone(), self.published.clone());
+        spawn_blocking(move || published.check(Checkpoint { index, hash: registry.hash() }));
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for Machine {
+    type SnapshotData = Image;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        Ok((self.last, self.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + Send,
+    {
+        let mut waiting: Vec<(ApplyResponder<TypeConfig>, Outcome)> = Vec::new();
+        while let Some((entry, responder)) = entries.try_next().await? {
+            let outcome = self.apply_entry(entry.log_id, entry.payload);
+            waiting.extend(responder.map(|responder| (responder, outcome)));
+        }
+        self.published.publish(&self.registry);
+        for (responder, outcome) in waiting {
+            responder.send(outcome);
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        Builder {
+            registry: self.registry.clone(),
+            last: self.last,
+            membership: self.membership.clone(),
+            shelf: self.shelf.clone(),
+            built: self.counters.built.clone(),
+        }
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, image: Image) -> io::Result<()> {
+        // openraft installs this node's own file at start; only what came from others is counted.
+        let foreign = matches!(image, Image::Arrived { .. });
+        let (shelf, announced) = (self.shelf.clone(), meta.clone());
+        let read = spawn_blocking(move || shelf.read(&announced, image)).await;
+        self.registry = read.map_err(io::Error::other)??;
+        self.last = meta.last_log_id;
+        self.membership = meta.last_membership.clone();
+        self.published.publish(&self.registry);
+        self.counters.installed.inc_by(u64::from(foreign));
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<TypeConfig, Image>>> {
+        Ok(self
+            .shelf
+            .newest()
+            .map(|(meta, file)| SnapshotOf::<TypeConfig, Image> { meta, snapshot: Image::Kept(file) }))
+    }
+}
+
+/// Writes one snapshot out of a clone that costs a few pointers, while the machine goes on.
+pub(crate) struct Builder {
+    registry: Registry,
+    last: Option<LogId>,
+    membership: StoredMembership,
+    shelf: Shelf,
+    built: IntCounter,
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for Builder {
+    type SnapshotData = Image;
+
+    async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<TypeConfig, Image>> {
+        let last = self.last.ok_or_else(|| io::Error::other("there is nothing to make a snapshot of"))?;
+        let (registry, membership, shelf) =
+            (self.registry.clone(), self.membership.clone(), self.shelf.clone());
+        // Encoding on the runtime would hold up heartbeats and every proposal behind it.
+        let written = spawn_blocking(move || shelf.write(&registry, last, membership)).await;
+        let (meta, file) = written.map_err(io::Error::other)??;
+        self.built.inc();
+        Ok(SnapshotOf::<TypeConfig, Image> { meta, snapshot: Image::Kept(file) })
+    }
+}

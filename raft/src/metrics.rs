@@ -1,0 +1,125 @@
+//! Gauges, read at the moment of a scrape.
+
+use crate::{
+    node::Node,
+    status::{Role, Status},
+};
+use hapi_storage::{HistogramData, StorageMetrics};
+use prometheus::{
+    IntGauge, IntGaugeVec, Opts,
+    core::{Collector, Desc},
+    proto::{Bucket, Histogram, Metric, MetricFamily, MetricType},
+};
+use std::sync::Weak;
+
+/// Turns the state of a replica into gauges whenever it is asked. It does not keep the replica alive.
+pub(crate) struct Scrape {
+    node: Weak<Node>,
+    term: IntGauge,
+    is_leader: IntGauge,
+    committed: IntGauge,
+    applied: IntGauge,
+    last_log: IntGauge,
+    purged: IntGauge,
+    members: IntGaugeVec,
+    lag: IntGaugeVec,
+    queue: IntGauge,
+}
+
+const SYNC_NAME: &str = "hapi_storage_sync_seconds";
+const SYNC_HELP: &str = "Time to make one group of writes durable.";
+
+impl Scrape {
+    pub(crate) fn new(node: Weak<Node>) -> prometheus::Result<Self> {
+        let gauge = |name: &str, help: &str| IntGauge::new(name, help);
+        let vec = |name: &str, help: &str, label| IntGaugeVec::new(Opts::new(name, help), &[label]);
+        Ok(Self {
+            node,
+            term: gauge("hapi_raft_term", "Current term.")?,
+            is_leader: gauge("hapi_raft_is_leader", "1 if this node leads.")?,
+            committed: gauge("hapi_raft_commit_index", "Known to be committed up to here.")?,
+            applied: gauge("hapi_raft_applied_index", "Applied up to here.")?,
+            last_log: gauge("hapi_raft_last_log_index", "Last index of the log.")?,
+            purged: gauge("hapi_raft_purged_index", "The log begins after this index.")?,
+            members: vec("hapi_raft_members", "Members by their vote.", "role")?,
+            lag: vec("hapi_raft_lag_entries", "Entries a member lacks, as its leader knows.", "node")?,
+            queue: gauge("hapi_storage_queue_depth", "Writes that wait for the disk.")?,
+        })
+    }
+
+    fn gauges(&self) -> [&dyn Collector; 9] {
+        [
+            &self.term,
+            &self.is_leader,
+            &self.committed,
+            &self.applied,
+            &self.last_log,
+            &self.purged,
+            &self.members,
+            &self.lag,
+            &self.queue,
+        ]
+    }
+
+    fn read(&self, status: &Status) {
+        let index = |value: Option<u64>| value.unwrap_or(0) as i64;
+        self.term.set(status.term as i64);
+        self.is_leader.set(i64::from(status.role == Role::Leader));
+        self.committed.set(index(status.committed));
+        self.applied.set(index(status.applied));
+        self.last_log.set(index(status.last_log));
+        self.purged.set(index(status.purged));
+        let voters = status.members.iter().filter(|member| member.is_voter).count();
+        self.members.with_label_values(&["voter"]).set(voters as i64);
+        self.members.with_label_values(&["learner"]).set((status.members.len() - voters) as i64);
+        // Members come and go: a label of one that left must not stay.
+        self.lag.reset();
+        for member in &status.members {
+            if let Some(lag) = member.lag {
+                self.lag.with_label_values(&[&member.id.to_string()]).set(lag as i64);
+            }
+        }
+    }
+}
+
+impl Collector for Scrape {
+    fn desc(&self) -> Vec<&Desc> {
+        self.gauges().into_iter().flat_map(Collector::desc).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let Some(node) = self.node.upgrade() else {
+            return Vec::new();
+        };
+        self.read(&node.status());
+        self.queue.set(node.storage.queue_depth() as i64);
+        let mut families: Vec<_> = self.gauges().into_iter().flat_map(Collector::collect).collect();
+        families.push(sync_seconds(&node.storage));
+        families
+    }
+}
+
+fn sync_seconds(storage: &StorageMetrics) -> MetricFamily {
+    let mut metric = Metric::default();
+    metric.set_histogram(histogram(storage.sync_seconds()));
+    let mut family = MetricFamily::default();
+    family.set_name(SYNC_NAME.into());
+    family.set_help(SYNC_HELP.into());
+    family.set_field_type(MetricType::HISTOGRAM);
+    family.set_metric(vec![metric]);
+    family
+}
+
+fn histogram(data: HistogramData) -> Histogram {
+    let mut histogram = Histogram::default();
+    histogram.set_sample_count(data.count);
+    histogram.set_sample_sum(data.sum);
+    let buckets = data.buckets.into_iter().map(|(bound, count)| {
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(bound);
+        bucket.set_cumulative_count(count);
+        bucket
+    });
+    histogram.set_bucket(buckets.collect());
+    histogram
+}

@@ -1,0 +1,130 @@
+//! Everything of one replica that its tasks share.
+
+use crate::{
+    ClusterFacts, Environment, RaftTuning,
+    counters::Counters,
+    directory::{Directory, Roll},
+    formation::desk::Desk,
+    machine::Published,
+    peer::{
+        message::{Hello, ReadIndexAnswer},
+        pool::Pool,
+    },
+    read_index::{ReadError, Rounds},
+    snapshot::arrival::Arrival,
+    types::{PeerNode, Raft, StoredMembership, TypeConfig},
+};
+use hapi_registry_state::Timestamp;
+use hapi_storage::StorageMetrics;
+use openraft::{async_runtime::watch::WatchReceiver, metrics::RaftMetrics};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{sync::watch, time::timeout};
+
+/// How many addresses of callers are remembered while looking for a cluster.
+const MOST_CALLERS: usize = 64;
+
+/// The shared parts of a replica. Tasks on the Raft runtime hold it; all of them end with that runtime.
+pub(crate) struct Node {
+    pub(crate) id: u64,
+    pub(crate) join: Vec<String>,
+    pub(crate) facts: ClusterFacts,
+    pub(crate) tuning: RaftTuning,
+    pub(crate) environment: Arc<dyn Environment>,
+    pub(crate) raft: Raft,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) published: Arc<Published>,
+    pub(crate) desk: Desk,
+    pub(crate) arrival: Arrival,
+    /// The instant of the last entry that was handed to Raft, held while the next one is handed over, so
+    /// that instants follow the order of the log.
+    pub(crate) last_instant: tokio::sync::Mutex<Timestamp>,
+    /// Read indexes of this node as leader.
+    pub(crate) own_rounds: Rounds<ReadIndexAnswer>,
+    /// Read indexes from wherever the leader is.
+    pub(crate) rounds: Rounds<Result<u64, ReadError>>,
+    /// Held during a change of the membership: one at a time.
+    pub(crate) membership: tokio::sync::Mutex<()>,
+    /// Addresses from which nodes asked that a lookup may not have found.
+    pub(crate) callers: Mutex<BTreeSet<String>>,
+    /// Whether someone unknown spoke as a member: the membership may have moved on without this node.
+    pub(crate) is_lost: AtomicBool,
+    pub(crate) failure: watch::Sender<Option<String>>,
+    /// Whether the owner has asked for the end, which then is no failure.
+    pub(crate) stopping: AtomicBool,
+    pub(crate) counters: Counters,
+    pub(crate) storage: StorageMetrics,
+}
+
+impl Node {
+    pub(crate) fn raft_metrics(&self) -> RaftMetrics<TypeConfig> {
+        self.raft.metrics().borrow_watched().clone()
+    }
+
+    /// The leader, as far as this node knows.
+    pub(crate) fn leader(&self) -> Option<u64> {
+        self.raft.metrics().borrow_watched().current_leader
+    }
+
+    /// The leader with its address and key, as far as this node knows.
+    pub(crate) fn leader_record(&self) -> Option<(u64, PeerNode)> {
+        let leader = self.leader()?;
+        self.directory.members().remove(&leader).map(|record| (leader, record))
+    }
+
+    /// What this node tells of itself and of the cluster.
+    pub(crate) async fn hello(&self) -> Hello {
+        let membership = self.raft.metrics().borrow_watched().committed_membership_config.clone();
+        Hello { sighting: self.desk.sighting().await, roll: roll(&membership) }
+    }
+
+    /// Waits until the published state is at or above `index`, at most `within`.
+    pub(crate) async fn wait_applied(&self, index: u64, within: Duration) -> bool {
+        let mut applied = self.published.applied();
+        let reached = async { applied.wait_for(|applied| *applied >= index).await.is_ok() };
+        timeout(within, reached).await.unwrap_or(false)
+    }
+
+    /// Says that this replica cannot go on. The first reason counts.
+    pub(crate) fn fail(&self, reason: String) {
+        if self.stopping.load(Ordering::Relaxed) {
+            return;
+        }
+        self.failure.send_if_modified(|failure| {
+            let first = failure.is_none();
+            if first {
+                tracing::error!(%reason, "the replica has failed");
+                *failure = Some(reason);
+            }
+            first
+        });
+    }
+
+    pub(crate) fn remember_caller(&self, address: &str) {
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        if callers.len() < MOST_CALLERS {
+            callers.insert(address.into());
+        }
+    }
+}
+
+/// All members of a membership.
+pub(crate) fn roll(membership: &StoredMembership) -> Roll {
+    let members = membership.nodes().map(|(node, record)| (*node, record.clone())).collect();
+    Roll { at: *membership.log_id(), members }
+}
+
+/// The voters of a membership. One of them leads, now or later.
+pub(crate) fn voters(membership: &StoredMembership) -> Roll {
+    let voters: BTreeSet<u64> = membership.voter_ids().collect();
+    let mut roll = roll(membership);
+    roll.members.retain(|node, _| voters.contains(node));
+    roll
+}

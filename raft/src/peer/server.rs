@@ -1,0 +1,183 @@
+//! The listening side of the peer plane.
+
+use crate::{
+    certificate::{Peer, Subject},
+    directory::Standing,
+    node::Node,
+    peer::{
+        answer::Answer,
+        message::{
+            Bootstrap, Hello, Invite, Join, PreVoteMessage, Propose, ReadIndex, Refusal, Release,
+            SnapshotBegin, SnapshotChunk, SnapshotInstall, VoteMessage,
+        },
+        route::{Gate, Route},
+    },
+    tls::Tls,
+    types::TypeConfig,
+    wire,
+};
+use axum::{
+    Extension, Router,
+    extract::{DefaultBodyLimit, State, rejection::BytesRejection},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use bytes::Bytes;
+use http::StatusCode;
+use hyper::server::conn::http2::Builder;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+
+/// How long a caller may take to prove the secret.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections at a time. A member keeps four to each other one.
+const MOST_CONNECTIONS: usize = 1024;
+
+/// Requests at a time over one connection.
+const MOST_STREAMS: u32 = 1024;
+
+/// Flow control windows; see the dialling side.
+const WINDOW_BYTES: u32 = 4 << 20;
+
+/// Answers callers until the runtime ends.
+pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener, tls: Tls) {
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let router = router(node);
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, address)) => {
+                let (router, tls) = (router.clone(), tls.clone());
+                tokio::spawn(async move {
+                    if let Err(error) = connection(stream, tls, router).await {
+                        tracing::debug!(%address, %error, "peer connection ended");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                // Out of file descriptors, most likely: give others the time to end.
+                tracing::warn!(%error, "cannot accept peer connections");
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    tls: Tls,
+    router: Router,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    stream.set_nodelay(true)?;
+    let stream = timeout(HANDSHAKE_TIMEOUT, tls.acceptor.accept(stream)).await??;
+    let peer = Peer::of(stream.get_ref().1.peer_certificates())?;
+    let service = TowerToHyperService::new(router.layer(Extension(peer)));
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MOST_STREAMS)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES * 2)
+        .keep_alive_interval(Duration::from_secs(5))
+        .keep_alive_timeout(Duration::from_secs(10));
+    Ok(builder.serve_connection(TokioIo::new(stream), service).await?)
+}
+
+fn router(node: Arc<Node>) -> Router {
+    Router::new()
+        .merge(on::<Hello>())
+        .merge(on::<Invite>())
+        .merge(on::<Release>())
+        .merge(on::<Join>())
+        .merge(on::<Bootstrap>())
+        .merge(on::<Propose>())
+        .merge(on::<ReadIndex>())
+        .merge(on::<AppendEntriesRequest<TypeConfig>>())
+        .merge(on::<VoteMessage>())
+        .merge(on::<PreVoteMessage>())
+        .merge(on::<TransferLeaderRequest<TypeConfig>>())
+        .merge(on::<SnapshotBegin>())
+        .merge(on::<SnapshotChunk>())
+        .merge(on::<SnapshotInstall>())
+        .with_state(node)
+}
+
+fn on<A: Answer>() -> Router<Arc<Node>> {
+    Router::new().route(A::ROUTE.path(), post(receive::<A>)).layer(DefaultBodyLimit::max(A::ROUTE.limit()))
+}
+
+async fn receive<A: Answer>(
+    State(node): State<Arc<Node>>,
+    Extension(caller): Extension<Peer>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    match handle::<A>(&node, &caller, body).await {
+        Ok(answer) => respond(StatusCode::OK, &answer),
+        Err(refusal) => {
+            node.counters.refused.inc();
+            tracing::debug!(caller = %caller.subject, path = A::ROUTE.path(), %refusal, "refused");
+            respond(status(&refusal), &refusal)
+        }
+    }
+}
+
+async fn handle<A: Answer>(
+    node: &Arc<Node>,
+    caller: &Peer,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<<A as crate::peer::message::Ask>::Answer, Refusal> {
+    pass(node, caller, A::ROUTE)?;
+    let body = body.map_err(|rejection| Refusal::Message(rejection.body_text()))?;
+    let message: A = wire::decode(&body).map_err(|error| Refusal::Message(error.to_string()))?;
+    message.answer(node, caller).await
+}
+
+/// Lets `caller` through to `route`, or says why not. A key that differs from the pinned one is refused
+/// everywhere, even for asking.
+fn pass(node: &Node, caller: &Peer, route: Route) -> Result<(), Refusal> {
+    let gate = route.gate();
+    let Subject::Node(id) = caller.subject else {
+        return if gate == Gate::Operator { Ok(()) } else { Err(Refusal::WrongCaller) };
+    };
+    match (node.directory.standing(id, &caller.key_sha256), gate) {
+        (Standing::WrongKey, _) => Err(Refusal::WrongKey(id)),
+        (_, Gate::Operator) => Err(Refusal::WrongCaller),
+        (Standing::Unknown, Gate::Member) => {
+            // It may be a member that this node has not heard of yet; other members know.
+            node.is_lost.store(true, Ordering::Relaxed);
+            Err(Refusal::NotMember(id))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn respond(status: StatusCode, value: &impl serde::Serialize) -> Response {
+    match wire::encode(value) {
+        Ok(bytes) => (status, bytes).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+fn status(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::WrongKey(_) | Refusal::NotMember(_) | Refusal::WrongCaller | Refusal::NotYourself => {
+            StatusCode::FORBIDDEN
+        }
+        Refusal::Message(_) => StatusCode::BAD_REQUEST,
+        Refusal::Unable(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}

@@ -1,0 +1,145 @@
+//! From a [`Config`] to a running [`Node`].
+
+use crate::{
+    ClusterSecret, Config, Environment,
+    assemble::assemble,
+    autopilot,
+    certificate::Subject,
+    formation::{driver, phase::Phase},
+    identity::{Identity, IdentityError},
+    node::Node,
+    peer::server,
+    tls::{Tls, TlsError},
+    types::TypeConfig,
+};
+use hapi_storage::{Failure, OpenError, Options, Storage};
+use openraft::async_runtime::watch::WatchReceiver;
+use std::{io, path::PathBuf, sync::Arc};
+use thiserror::Error;
+use tokio::{
+    net::TcpListener,
+    task::{JoinError, spawn_blocking},
+};
+
+/// The most nodes that may form a cluster at once. Further ones join it.
+const MOST_FOUNDERS: u16 = 9;
+
+/// Why a replica does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The settings contradict each other.
+    #[error("{0}")]
+    Config(String),
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Storage(#[from] OpenError),
+    /// The newest snapshot cannot be used.
+    #[error("snapshot: {0}")]
+    Snapshot(io::Error),
+    /// The node's id or key cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The listener cannot be used.
+    #[error("peer listener: {0}")]
+    Listener(io::Error),
+    /// The runtime's threads cannot be started.
+    #[error("runtime: {0}")]
+    Runtime(io::Error),
+    /// Raft refuses its settings or the state on disk.
+    #[error("Raft: {0}")]
+    Raft(String),
+}
+
+impl From<JoinError> for StartError {
+    fn from(error: JoinError) -> Self {
+        Self::Runtime(io::Error::other(error))
+    }
+}
+
+impl From<prometheus::Error> for StartError {
+    fn from(error: prometheus::Error) -> Self {
+        Self::Config(error.to_string())
+    }
+}
+
+/// A running node, and what is left of its storage to watch.
+pub(crate) struct Started {
+    pub(crate) node: Arc<Node>,
+    pub(crate) storage: Storage<TypeConfig>,
+}
+
+/// Recovers the state on disk, and starts all tasks. Runs on the Raft runtime.
+pub(crate) async fn start(
+    config: Config,
+    secrets: Arc<Vec<ClusterSecret>>,
+    environment: Arc<dyn Environment>,
+) -> Result<Started, StartError> {
+    check(&config, &secrets)?;
+    let storage = open_storage(config.data_dir.clone()).await?;
+    let identity = Identity::load(&config.data_dir, &storage.meta, &*environment).await?;
+    let tls = Tls::new(&secrets, Subject::Node(identity.id), &identity.key)?;
+    let listener = listen(&config)?;
+    let node = assemble(config, environment, &storage, &identity, &tls).await?;
+    spawn_tasks(&node, listener, tls, storage.failure());
+    Ok(Started { node, storage })
+}
+
+fn check(config: &Config, secrets: &[ClusterSecret]) -> Result<(), StartError> {
+    let wrong = |text: String| Err(StartError::Config(text));
+    match config.bootstrap_expect {
+        Some(0) => return wrong("bootstrap_expect is 0; a cluster needs a node".into()),
+        Some(expect) if expect > MOST_FOUNDERS => {
+            return wrong(format!(
+                "bootstrap_expect is {expect}; form with at most {MOST_FOUNDERS}, the others join"
+            ));
+        }
+        _ => {}
+    }
+    if config.tuning.snapshot_entries == 0 || config.tuning.keep_entries == 0 {
+        return wrong("snapshot_entries and keep_entries must be at least 1".into());
+    }
+    match secrets.len() {
+        0 => Err(TlsError::NoSecret.into()),
+        1 | 2 => Ok(()),
+        more => wrong(format!("{more} cluster secrets were given; one, or two while it is being changed")),
+    }
+}
+
+async fn open_storage(dir: PathBuf) -> Result<Storage<TypeConfig>, StartError> {
+    Ok(spawn_blocking(move || Storage::open(&dir, Options::default())).await??)
+}
+
+fn listen(config: &Config) -> Result<TcpListener, StartError> {
+    let listener = config.peer_listener.try_clone().map_err(StartError::Listener)?;
+    listener.set_nonblocking(true).map_err(StartError::Listener)?;
+    TcpListener::from_std(listener).map_err(StartError::Listener)
+}
+
+fn spawn_tasks(node: &Arc<Node>, listener: TcpListener, tls: Tls, storage: Failure) {
+    let fresh = matches!(node.desk.phase(), Phase::Searching);
+    tracing::info!(node = format_args!("{:016x}", node.id), fresh, "the replica has started");
+    tokio::spawn(server::serve(node.clone(), listener, tls));
+    tokio::spawn(driver::follow_membership(node.clone()));
+    tokio::spawn(driver::run(node.clone()));
+    tokio::spawn(autopilot::run(node.clone()));
+    tokio::spawn(watch_raft(node.clone()));
+    let failing = node.clone();
+    tokio::spawn(async move { failing.fail(storage.wait().await.to_string()) });
+}
+
+/// Reports the end of Raft's core, whatever ended it.
+async fn watch_raft(node: Arc<Node>) {
+    let mut metrics = node.raft.metrics();
+    loop {
+        let state = metrics.borrow_watched().running_state.clone();
+        if let Err(fatal) = state {
+            return node.fail(format!("Raft has stopped: {fatal}"));
+        }
+        if metrics.changed().await.is_err() {
+            return node.fail("Raft has stopped".into());
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Growing, and knowing each other while growing.
+
+use super::harness::{Home, formed, homes, leader, read, start_all, until, within, write};
+use crate::{Replica, Role};
+
+fn newcomer(homes: &[Home]) -> Home {
+    let mut home = Home::new(None);
+    home.join = vec![homes[0].address()];
+    home
+}
+
+fn voters(replica: &Replica) -> usize {
+    replica.status().members.iter().filter(|member| member.is_voter).count()
+}
+
+#[tokio::test]
+async fn one_newcomer_stays_a_learner_and_two_become_voters() {
+    let mut homes = homes(3);
+    let mut replicas = start_all(&homes).await;
+    write(&replicas[0], "before").await;
+    homes.push(newcomer(&homes));
+    replicas.push(homes[3].start().await);
+    formed(&replicas[3..]).await;
+    within("a read", replicas[3].read_index()).await.unwrap();
+    assert_eq!(read(&replicas[3], &replicas[0]).as_deref(), Some("before"));
+    assert_eq!(voters(&replicas[0]), 3, "a fourth voter would make the number even");
+    write(&replicas[3], "a learner writes").await;
+
+    homes.push(newcomer(&homes));
+    replicas.push(homes[4].start().await);
+    formed(&replicas[4..]).await;
+    until("five vote", || replicas.iter().all(|replica| voters(replica) == 5)).await;
+
+    homes.push(newcomer(&homes));
+    replicas.push(homes[5].start().await);
+    formed(&replicas[5..]).await;
+    until("six are members", || replicas.iter().all(|replica| replica.status().members.len() == 6)).await;
+    write(&replicas[5], "the sixth only learns").await;
+    assert_eq!(voters(&replicas[0]), 5);
+    assert_eq!(replicas[5].status().role, Role::Learner);
+    let lags = leader(&replicas).await.status().members;
+    assert!(lags.iter().all(|member| member.lag.is_some()), "the leader knows the lag of everyone");
+}
+
+#[tokio::test]
+async fn a_member_that_was_away_believes_a_leader_it_never_met_once_others_vouch() {
+    let mut homes = homes(3);
+    let mut replicas = start_all(&homes).await;
+    let away = replicas.remove(2);
+    let away_id = away.node_id();
+    away.shutdown().await;
+    drop(away);
+    let away_home = homes.remove(2);
+    for _ in 0..2 {
+        let home = newcomer(&homes);
+        replicas.push(home.start().await);
+        homes.push(home);
+    }
+    formed(&replicas).await;
+    until("five vote", || voters(&replicas[0]) == 5).await;
+    let new = replicas[2].node_id();
+    lead(&replicas, 2).await;
+    let back = away_home.start().await;
+    assert_eq!(back.node_id(), away_id);
+    until("it follows the leader it had never heard of", || back.status().leader == Some(new)).await;
+    write(&back, "back").await;
+}
+
+/// Lets the replica at `place` lead.
+async fn lead(replicas: &[Replica], place: usize) {
+    let heir = replicas[place].node_id();
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    while leader(replicas).await.node_id() != heir {
+        assert!(tokio::time::Instant::now() < deadline, "leadership was not handed over");
+        leader(replicas).await.transfer_leadership(heir).await;
+    }
+}
