@@ -1,7 +1,7 @@
 //! The plain door to the whole API.
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use thiserror::Error;
 
 use crate::client::{Client, Inner};
@@ -40,10 +40,25 @@ impl Client {
     ///
     /// [`ApiError`]. When all nodes fail, that of the last.
     pub async fn request(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, ApiError> {
+        let body = body.map(|body| body.to_string());
+        self.exchange(method, path, body.as_deref()).await
+    }
+
+    /// Like [`Client::request`], with a body that is sent byte for byte: a signed or hashed document must not
+    /// be written anew on its way.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError`]. When all nodes fail, that of the last.
+    pub async fn request_raw(&self, method: Method, path: &str, body: &RawValue) -> Result<Value, ApiError> {
+        self.exchange(method, path, Some(body.get())).await
+    }
+
+    async fn exchange(&self, method: Method, path: &str, body: Option<&str>) -> Result<Value, ApiError> {
         if !path.starts_with('/') {
             return Err(ApiError::Path);
         }
-        let answer = self.0.send_any(method, path, body.as_ref()).await?;
+        let answer = self.0.send_any(method, path, body.map(str::as_bytes)).await?;
         if !(200..300).contains(&answer.status) {
             return Err(ApiError::Refused(Problem::parse(&answer)));
         }
@@ -60,7 +75,7 @@ impl Inner {
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<&[u8]>,
     ) -> Result<Answer, ApiError> {
         let repeatable = method == Method::GET;
         let mut last = ApiError::Unreachable("there is no node".to_owned());

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use hapi_descriptor::Refusal;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use thiserror::Error;
 
 use crate::api::node_failure;
@@ -160,8 +159,7 @@ impl Inner {
     /// other writes this one may be repeated: a descriptor that is lost on the way harms nobody, and ends
     /// soon.
     async fn ask(&self, request: &ConnectRequest, history: &mut History) -> Result<Answer, ConnectError> {
-        let body =
-            serde_json::to_value(request).map_err(|error| ConnectError::Malformed(error.to_string()))?;
+        let body = serde_json::to_vec(request).map_err(|error| ConnectError::Malformed(error.to_string()))?;
         let mut failure = None;
         for node in self.nodes.order() {
             if let Err(retry_after) = history.budget.take(Instant::now()) {
@@ -177,7 +175,7 @@ impl Inner {
     }
 
     /// An error is a failure of this node; a refusal by the cluster is an answer.
-    async fn ask_node(&self, node: usize, body: &Value) -> Result<Answer, ConnectError> {
+    async fn ask_node(&self, node: usize, body: &[u8]) -> Result<Answer, ConnectError> {
         let url = self.nodes.url(node);
         let problem = match self.transport.send(url, Method::POST, CONNECT_PATH, Some(body)).await {
             Ok(answer) => match node_failure(&answer) {

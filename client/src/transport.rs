@@ -1,8 +1,7 @@
 //! One HTTP exchange with one node.
 
-use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Response};
-use serde_json::Value;
 use thiserror::Error;
 use url::Url;
 
@@ -53,7 +52,7 @@ impl Transport {
         node: &Url,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<&[u8]>,
     ) -> Result<Answer, ExchangeError> {
         debug_assert!(path.starts_with('/'));
         let url = format!("{}{path}", node.as_str().trim_end_matches('/'));
@@ -62,7 +61,7 @@ impl Transport {
             request = request.header(AUTHORIZATION, authorization);
         }
         if let Some(body) = body {
-            request = request.json(body);
+            request = request.header(CONTENT_TYPE, "application/json").body(body.to_vec());
         }
         let response = request.send().await.map_err(|error| failure(node, &error))?;
         read(node, response).await

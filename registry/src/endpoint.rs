@@ -43,6 +43,8 @@ pub enum UrlError {
     Undeclared(String),
     #[error("the placeholder `{{{0}}}` stands in the scheme or host, where its variable must list `choices`")]
     NeedsChoices(String),
+    #[error("a URL has at most {0} placeholders")]
+    TooManyPlaceholders(usize),
     #[error("the choices in the scheme and host combine to more than {0} origins")]
     TooManyOrigins(usize),
     #[error("a URL with placeholders must not contain `.` or `..` as a segment of its path")]

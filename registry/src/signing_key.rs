@@ -149,7 +149,7 @@ impl Registry {
             return Err(Rejection::WrongKeyState(kid.clone(), key.state));
         }
         let ready_at = key.published_at.plus_seconds(self.settings.key_prepublish.into());
-        if self.at < ready_at && !self.is_forming() {
+        if self.at < ready_at && !self.is_forming(self.at) {
             return Err(Rejection::KeyTooYoung { kid: kid.clone(), ready_at });
         }
         let former: Vec<_> = self
@@ -212,10 +212,10 @@ impl Registry {
 
     /// While the cluster's first keys are still being published no verifier can have cached a set
     /// without them, so that there is nothing to wait for.
-    fn is_forming(&self) -> bool {
+    pub fn is_forming(&self, now: Timestamp) -> bool {
         let first = self.keys.values().map(|key| key.published_at).min();
         let window = FORMING.min(self.settings.key_prepublish);
-        first.is_none_or(|first| self.at < first.plus_seconds(window.into()))
+        first.is_none_or(|first| now < first.plus_seconds(window.into()))
     }
 
     fn own_key(&self, by: &Principal, kid: &Kid) -> Result<Arc<SigningKey>, Rejection> {

@@ -75,7 +75,7 @@ impl Phase {
     }
 }
 
-/// A [`Phase`] as it is told to other nodes.
+/// How far a node has come on its way into a cluster, as others are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
     /// Looks for a cluster, or for enough nodes to form one.

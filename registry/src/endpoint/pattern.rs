@@ -8,6 +8,9 @@ use std::collections::BTreeSet;
 /// That errs towards finding two servers in conflict, which is the safe side.
 const MAX_MATCHED_CHOICES: usize = 64;
 
+/// The same for choices that are long taken together, in bytes.
+const MAX_MATCHED_BYTES: usize = 4_096;
+
 /// The normalised URLs that a template can become: one of the origins, then the pieces in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Pattern {
@@ -45,10 +48,12 @@ impl Pattern {
 impl Piece {
     /// The piece of a placeholder whose variable lists `choices`, or lists none.
     pub(super) fn placeholder(choices: &[String]) -> Self {
-        match choices.len() {
-            0 => Self::Value,
-            1..=MAX_MATCHED_CHOICES => Self::Choice(choices.iter().map(|choice| escape(choice)).collect()),
-            _ => Self::Value,
+        let bytes: usize = choices.iter().map(String::len).sum();
+        let matched = (1..=MAX_MATCHED_CHOICES).contains(&choices.len()) && bytes <= MAX_MATCHED_BYTES;
+        if matched {
+            Self::Choice(choices.iter().map(|choice| escape(choice)).collect())
+        } else {
+            Self::Value
         }
     }
 

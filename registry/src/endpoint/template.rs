@@ -12,6 +12,10 @@ use url::{Position, Url};
 /// The most origins that one template may combine to: each is parsed, kept and indexed.
 const MAX_ORIGINS: usize = 64;
 
+/// The most placeholders of one template. Each may carry a copy of its variable's choices, and each makes
+/// matching dearer.
+const MAX_PLACEHOLDERS: usize = 16;
+
 /// Stands for a placeholder while the `url` crate normalises the text around it. It cannot be confused
 /// with the text: an escaped NUL is refused there.
 const MARK: &str = "%00";
@@ -77,6 +81,7 @@ impl UrlTemplate {
         allow_insecure: bool,
     ) -> Result<Self, UrlError> {
         check_text(text)?;
+        check_placeholders(text)?;
         let (head, tail) = text.split_at(end_of_origin(text)?);
         let (mut parts, tail_parts) = (split(head)?, split(tail)?);
         let origins = origins(&parts, declared, allow_insecure)?;
@@ -151,6 +156,13 @@ impl UrlTemplate {
     }
 }
 
+fn check_placeholders(text: &str) -> Result<(), UrlError> {
+    match text.matches('{').count() {
+        0..=MAX_PLACEHOLDERS => Ok(()),
+        _ => Err(UrlError::TooManyPlaceholders(MAX_PLACEHOLDERS)),
+    }
+}
+
 /// The escaped value of one placeholder.
 fn value(name: &str, given: Option<&String>, declared: Option<&Variable>) -> Result<String, ExpandError> {
     let default = declared.and_then(|variable| variable.default.as_ref());
@@ -203,6 +215,7 @@ fn origins(
 ) -> Result<Vec<String>, UrlError> {
     let mut origins = Vec::new();
     for text in combinations(head, declared)? {
+        check_text(&text)?;
         let url = parse_absolute(&text)?;
         if !allow_insecure {
             check_public(&url)?;

@@ -1,6 +1,6 @@
 //! Pages: text files of blocks, each an input, a line `----`, and what came of it.
 //!
-//! Lines that begin with `#` are for the reader. `UPDATE_PAGES=1` writes what came of each input into the
+//! Lines that begin with `#` are for the reader. `UPDATE=1` writes what came of each input into the
 //! file, to be read as a diff.
 
 use std::{fmt::Write as _, fs, path::PathBuf};
@@ -11,7 +11,7 @@ pub(crate) fn check(name: &str, run: impl Fn(&str) -> String) {
     let page = fs::read_to_string(&path).unwrap();
     let rerun: Vec<String> = page.trim_end().split("\n\n").map(|block| rerun(block, &run)).collect();
     let rerun = rerun.join("\n\n") + "\n";
-    if std::env::var_os("UPDATE_PAGES").is_some() {
+    if std::env::var_os("UPDATE").is_some() {
         return fs::write(&path, &rerun).unwrap();
     }
     let differing =

@@ -1,0 +1,173 @@
+//! One node as a process of its own.
+
+use crate::{Door, PATIENCE, binary, command};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, mpsc},
+    thread,
+};
+
+/// Where a node listens.
+#[derive(Clone, Debug)]
+struct Addresses {
+    http: String,
+    peer: String,
+}
+
+/// A running node. It ends when this is dropped, and also when this process dies: its standard input
+/// then closes, which it watches.
+#[derive(Debug)]
+pub struct Node {
+    child: Child,
+    folder: PathBuf,
+    addresses: Addresses,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Node {
+    /// Starts a node on the data in `folder` and waits until it listens.
+    ///
+    /// # Panics
+    /// With the node's own log, when it does not come up.
+    pub fn start(folder: &Path, secret: &Path, join: &[String], settings: &[(String, String)]) -> Self {
+        Self::try_start(folder, secret, join, settings).unwrap_or_else(|log| panic!("a node ended:\n{log}"))
+    }
+
+    /// Starts a node, or yields the log of one that ended before it listened.
+    pub fn try_start(
+        folder: &Path,
+        secret: &Path,
+        join: &[String],
+        settings: &[(String, String)],
+    ) -> Result<Self, String> {
+        let mut command = serve(folder, secret, join, settings);
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", binary().display()));
+        let (log, listening) = watch(child.stderr.take().expect("stderr is a pipe"));
+        match listening.recv_timeout(PATIENCE) {
+            Ok(addresses) => Ok(Self { child, folder: folder.into(), addresses, log }),
+            Err(_) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(text_of(&log))
+            }
+        }
+    }
+
+    /// The base URL of its public API.
+    pub fn http(&self) -> &str {
+        &self.addresses.http
+    }
+
+    /// Where its peer plane listens, `host:port`.
+    pub fn peer(&self) -> &str {
+        &self.addresses.peer
+    }
+
+    /// Its data folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its public API, entered without a token.
+    pub fn door(&self) -> Door {
+        Door::new(self.http(), None)
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        text_of(&self.log)
+    }
+
+    /// SIGKILL: no last words, no clean-up.
+    pub fn kill(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// SIGTERM, and its exit status.
+    pub fn stop(mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.child.wait().unwrap_or_else(|error| panic!("a child cannot be waited for: {error}"))
+    }
+
+    /// SIGSTOP: it stands still until [`Node::resume`].
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).unwrap_or_else(|error| panic!("a signal was not delivered: {error}"));
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("--- log of the node in {}:\n{}", self.folder.display(), self.log());
+        }
+    }
+}
+
+fn serve(folder: &Path, secret: &Path, join: &[String], settings: &[(String, String)]) -> Command {
+    let mut command = command();
+    command
+        .arg("serve")
+        .arg("--exit-with-stdin")
+        .env("HAPI_DATA_DIR", folder)
+        .env("HAPI_CLUSTER_SECRET_FILE", secret)
+        .env("HAPI_HTTP_LISTEN", "127.0.0.1:0")
+        .env("HAPI_PEER_LISTEN", "127.0.0.1:0")
+        .env("HAPI_LOG_FORMAT", "json")
+        .env("HAPI_LOG_LEVEL", "info,openraft=warn")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    if !join.is_empty() {
+        command.env("HAPI_CLUSTER_JOIN", join.join(","));
+    }
+    command.envs(settings.iter().map(|(name, value)| (name, value)));
+    command
+}
+
+/// Keeps a node's log, and passes on the addresses that it names first of all.
+fn watch(stderr: ChildStderr) -> (Arc<Mutex<Vec<String>>>, mpsc::Receiver<Addresses>) {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let (found, listening) = mpsc::channel();
+    let kept = log.clone();
+    thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            if let Some(addresses) = addresses(&line) {
+                // The receiver is gone once it has what it waited for.
+                let _ = found.send(addresses);
+            }
+            kept.lock().expect("no holder panics").push(line);
+        }
+    });
+    (log, listening)
+}
+
+fn addresses(line: &str) -> Option<Addresses> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let fields = line.get("fields").unwrap_or(&line);
+    if fields["message"] != "listening" {
+        return None;
+    }
+    let http = fields["http"].as_str()?.to_owned();
+    Some(Addresses { http, peer: fields["peer"].as_str()?.to_owned() })
+}
+
+fn text_of(log: &Mutex<Vec<String>>) -> String {
+    log.lock().expect("no holder panics").join("\n")
+}

@@ -1,0 +1,107 @@
+//! Real registry data and other people's libraries against a real cluster: what is served is judged by the published
+//! OpenAPI document, what is decided by predictions made from the raw file alone, and descriptors by PyJWT and joserfc.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
+
+use hapi_cluster_tests::{Cluster, document, fixtures, publish_all, real_entries, wait_until};
+use reqwest::{Method, header};
+use serde_json::{Value, json};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+const ISSUER: &str = "https://registry.example";
+/// The scripts read the client's token from here, so that no process list shows it.
+const TOKEN: &str = "HAPI_CLIENT_TOKEN";
+
+/// The interpreter with the pinned packages: the one that `HAPI_PYTHON` names, else one made for this repository.
+fn python() -> Option<PathBuf> {
+    if let Some(path) = env::var_os("HAPI_PYTHON") {
+        return Some(path.into());
+    }
+    let made = Command::new(root().join("scripts/python-venv")).output().expect("bash runs");
+    if made.status.success() {
+        return Some(String::from_utf8(made.stdout).unwrap().trim().into());
+    }
+    let reason = String::from_utf8_lossy(&made.stderr);
+    eprintln!("SKIPPED: no Python with the packages of cluster-tests/python/requirements.txt: {reason}");
+    None
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Runs a script; what it says is shown, and its failure is the test's.
+fn run(python: &Path, script: &str, arguments: &[&str], token: &str) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join(script);
+    // -B: nothing is written beside the scripts.
+    let output = Command::new(python)
+        .arg("-B")
+        .arg(&script)
+        .args(arguments)
+        .env(TOKEN, token)
+        .output()
+        .expect("Python runs");
+    eprint!("{}", String::from_utf8_lossy(&output.stdout));
+    assert!(output.status.success(), "{}: {}", script.display(), String::from_utf8_lossy(&output.stderr));
+}
+
+/// Imports the raw file as it stands, and waits until every node has it.
+async fn import(cluster: &Cluster, data: &Path) -> Value {
+    let list = std::fs::read(data.join("registry/servers.json")).unwrap();
+    let operator = cluster.operator(0);
+    let request =
+        operator.request(Method::POST, "/v1/import").header(header::CONTENT_TYPE, "application/json");
+    let report = operator.try_send(request.body(list)).await.unwrap().ok();
+    for place in cluster.running() {
+        wait_until(&format!("node {place} has the import"), async || {
+            let applied = cluster.status(place).await?.body["index"].as_u64();
+            (applied >= report["index"].as_u64()).then_some(())
+        })
+        .await;
+    }
+    report
+}
+
+fn bases(cluster: &Cluster) -> Vec<&str> {
+    cluster.running().into_iter().map(|place| cluster.node(place).http()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn real_entries_are_served_and_decided_as_the_raw_file_foretells() {
+    let (Some(data), Some(entries)) = (fixtures(), real_entries()) else { return };
+    let Some(python) = python() else { return };
+    let cluster = Cluster::start(3).await;
+
+    let report = import(&cluster, &data).await;
+    assert_eq!((report["imported"].as_u64(), &report["rejected"]), (Some(entries.len() as u64), &json!([])));
+    cluster.operator(0).patch("/v1/settings", &json!({ "anonymous_reads": true })).await.ok();
+
+    let data = data.to_str().unwrap();
+    for base in bases(&cluster) {
+        run(&python, "validate_list.py", &["--base", base, "--data", data], "");
+    }
+    let mut arguments = vec!["--data", data, "--issuer", ISSUER, "--token-env", TOKEN, "--base"];
+    arguments.extend(bases(&cluster));
+    run(&python, "predict_connect.py", &arguments, cluster.client_token());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_libraries_verify_a_descriptor_from_one_node_with_the_keys_of_another() {
+    let Some(python) = python() else { return };
+    let cluster = Cluster::start(3).await;
+    publish_all(&cluster.publisher(0), &[document("ai.acme/weather", "1.0.0")]).await;
+
+    let boarding = cluster.client(1).connect("ai.acme/weather").await.ok();
+    let jwks = format!("{}/.well-known/jwks.json", cluster.node(2).http());
+    let text = |field: &str| boarding[field].as_str().unwrap();
+    let arguments = [
+        ["--jwks", &jwks],
+        ["--issuer", ISSUER],
+        ["--audience", text("endpoint")],
+        ["--descriptor", text("descriptor")],
+    ];
+    run(&python, "verify_descriptor.py", arguments.as_flattened(), "");
+}

@@ -1,0 +1,221 @@
+//! The public HTTP API: one file a resource, one table of routes.
+
+mod audit;
+mod body;
+mod clients;
+mod cluster;
+mod connect;
+mod health;
+mod import;
+mod keys;
+mod moderation;
+mod namespaces;
+mod publish;
+mod receipt;
+mod servers;
+mod settings;
+mod tenants;
+mod tokens;
+mod well_known;
+
+use crate::{auth::Authenticated, cursor::CursorKey, issue::Desk, metrics::Metrics, problem::Problem};
+use axum::{
+    Router,
+    extract::{MatchedPath, Request, State},
+    http::{HeaderValue, Method, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use hapi_raft::{Committed, Replica};
+use hapi_registry_state::{Command, Outcome, Right};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    cors::{AllowOrigin, CorsLayer},
+};
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// What every handler may use.
+pub(crate) struct Api {
+    pub(crate) replica: Replica,
+    pub(crate) desk: Desk,
+    pub(crate) cursors: CursorKey,
+    pub(crate) metrics: Metrics,
+    /// Base URL that clients reach this node by.
+    pub(crate) http: String,
+}
+
+impl Api {
+    /// Proposes `command` in the caller's name, and turns a rejection into a problem.
+    pub(crate) async fn write(&self, caller: &Authenticated, command: Command) -> Result<Committed, Problem> {
+        let committed = self.replica.propose(caller.principal(), command).await?;
+        match committed.outcome {
+            Outcome::Rejected(rejection) => Err(Problem::from(rejection).at(committed.index)),
+            _ => Ok(committed),
+        }
+    }
+
+    /// Lets a caller read governance data, and sees to it that what it reads is not stale.
+    pub(crate) async fn governance(&self, caller: &Authenticated) -> Result<u64, Problem> {
+        caller.require(Right::ReadGovernance)?;
+        Ok(self.replica.read_index().await?)
+    }
+}
+
+/// The description of this API, generated from the code.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "HAPI Registry",
+        description = "A distributed MCP registry that is a Connect Authority: it says what exists, and whether \
+                       a client may connect to it now. All errors are problem details (RFC 9457) with a `code`."
+    ),
+    tags(
+        (name = "connect", description = "May I connect?"),
+        (name = "catalog", description = "The MCP registry API, under /v0 and /v0.1"),
+        (name = "governance", description = "Moderation, credentials, tenants, settings, audit"),
+        (name = "cluster", description = "The nodes and their health"),
+    )
+)]
+struct Description;
+
+/// All routes, with the layers that every request passes.
+pub(crate) fn router(api: Arc<Api>) -> Router {
+    let (governance, governance_description) = governance().split_for_parts();
+    let (catalog, catalog_description) = catalog().split_for_parts();
+    let mut description = Description::openapi().nest("/v0.1", catalog_description);
+    description.merge(governance_description);
+    description.info.version = env!("CARGO_PKG_VERSION").into();
+    let description: Arc<str> = description.to_json().unwrap_or_default().into();
+    let describe = move || async move { json_text(description.to_string()) };
+    Router::new()
+        .merge(governance)
+        .nest("/v0", catalog.clone())
+        .nest("/v0.1", catalog)
+        .route("/openapi.json", get(describe))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(middleware::from_fn_with_state(api.clone(), observe))
+        .layer(cors())
+        .layer(CatchPanicLayer::custom(panicked))
+        .with_state(api)
+}
+
+fn catalog() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new()
+        .routes(routes!(servers::list))
+        .routes(routes!(servers::versions))
+        .routes(routes!(servers::version))
+        .routes(routes!(publish::publish))
+        .routes(routes!(publish::validate))
+        .routes(routes!(health::health))
+        .routes(routes!(health::ping))
+        .routes(routes!(health::version))
+        .routes(routes!(connect::connect_extension))
+}
+
+fn governance() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new()
+        .routes(routes!(connect::connect))
+        .routes(routes!(moderation::act, moderation::records))
+        .routes(routes!(tokens::create, tokens::list))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(clients::list))
+        .routes(routes!(clients::put))
+        .routes(routes!(tenants::list))
+        .routes(routes!(tenants::put))
+        .routes(routes!(namespaces::put))
+        .routes(routes!(keys::list))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(keys::retire))
+        .routes(routes!(settings::show, settings::change))
+        .routes(routes!(import::import))
+        .routes(routes!(audit::records))
+        .routes(routes!(cluster::show))
+        .routes(routes!(cluster::checkpoint))
+        .routes(routes!(well_known::jwks))
+        .routes(routes!(well_known::connect_authority))
+        .routes(routes!(well_known::authorization_server))
+        .routes(routes!(well_known::openid_configuration))
+        .routes(routes!(health::livez))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+}
+
+/// Browsers may call from anywhere: what protects the API is the token, which no browser adds by itself.
+fn cors() -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::any())
+        .allow_methods([
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+            Method::OPTIONS,
+        ])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .max_age(Duration::from_secs(3_600))
+}
+
+/// Counts and times each request by its route, never by its path: paths are unbounded.
+async fn observe(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let method = request.method().clone();
+    let started = Instant::now();
+    if let Some(redirect) = without_trailing_slash(&request) {
+        return redirect;
+    }
+    if has_nul(request.uri().path()) {
+        return Problem::invalid("the path contains a NUL byte").into_response();
+    }
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    api.metrics.request(&method, route, response.status(), started.elapsed());
+    response
+}
+
+fn without_trailing_slash(request: &Request) -> Option<Response> {
+    let path = request.uri().path();
+    let trimmed = path.trim_end_matches('/');
+    // A path that begins with two slashes would be read as another host in a `Location`.
+    if trimmed.len() == path.len() || trimmed.is_empty() || path.starts_with("//") {
+        return None;
+    }
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let target = HeaderValue::from_str(&format!("{trimmed}{query}")).ok()?;
+    Some((StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, target)]).into_response())
+}
+
+fn has_nul(path: &str) -> bool {
+    path.contains("%00")
+}
+
+async fn no_route() -> Problem {
+    Problem::not_found("not_found", "there is no such path: see /openapi.json")
+}
+
+async fn no_method() -> Problem {
+    let detail = "this path does not take that method: see /openapi.json";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+}
+
+/// A panic is a bug: it is logged with its message, and the client learns only that it happened.
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let message = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("unknown");
+    tracing::error!(message, "a handler panicked");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "an error on our side").into_response()
+}
+
+fn json_text(text: String) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+}

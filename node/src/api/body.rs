@@ -1,0 +1,56 @@
+//! Request bodies: bounded, then parsed once.
+
+use crate::problem::Problem;
+use axum::{
+    body::{self, Body},
+    extract::{FromRequest, Request},
+    http::header,
+};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use std::error::Error;
+
+/// The largest body of an ordinary request, in bytes.
+pub(crate) const SMALL: usize = 16 * 1024;
+
+/// A JSON body of at most [`SMALL`] bytes.
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        parse(&read(request, SMALL).await?).map(Self)
+    }
+}
+
+/// Reads a body of at most `limit` bytes. One that announces more is refused before a byte is read.
+pub(crate) async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    let announced = request.headers().get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(Problem::too_large(limit));
+    }
+    collect(request.into_body(), limit).await
+}
+
+async fn collect(body: Body, limit: usize) -> Result<Bytes, Problem> {
+    body::to_bytes(body, limit).await.map_err(|error| {
+        let too_large = error.source().is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
+        if too_large { Problem::too_large(limit) } else { Problem::invalid("the body ended early") }
+    })
+}
+
+/// Parses JSON; the error says which field is wrong, or at which place the text broke.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut text = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut text).map_err(|error| {
+        let path = error.path().to_string();
+        let field = if path == "." { String::new() } else { format!(" in `{path}`") };
+        Problem::invalid(format!("the body is not as expected{field}: {}", error.into_inner()))
+    })?;
+    match text.end() {
+        Ok(()) => Ok(value),
+        Err(error) => Err(Problem::invalid(format!("the body goes on behind its JSON: {error}"))),
+    }
+}

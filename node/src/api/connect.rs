@@ -1,0 +1,138 @@
+//! `POST /v1/connect`: may I connect?
+
+use super::{Api, body::Json};
+use crate::{
+    auth,
+    issue::Issued,
+    problem::{Problem, ProblemBody},
+};
+use axum::{Json as Answer, extract::State, http::HeaderMap};
+use hapi_registry_state::ConnectRequest;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, sync::Arc};
+use utoipa::ToSchema;
+
+/// What a client asks for. Unknown fields are ignored, since clients of later versions may send more.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct ConnectBody {
+    /// `namespace/name` or `namespace/name@version`; without a version, the latest stable one.
+    #[schema(example = "ai.acme/payments")]
+    server_ref: String,
+    /// Who the caller says it is; must agree with the token.
+    #[serde(default)]
+    client: ClientBody,
+    /// Values for `{placeholders}` in the URL of the chosen remote.
+    #[serde(default)]
+    variables: BTreeMap<String, String>,
+    /// The life that the client would like, in seconds; clamped to the range that the cluster allows.
+    ttl: Option<u32>,
+    /// Answer only from a state at or above this index.
+    min_index: Option<u64>,
+}
+
+/// Who the caller says it is.
+#[derive(Default, Deserialize, ToSchema)]
+pub(crate) struct ClientBody {
+    client_id: Option<String>,
+    tenant_id: Option<String>,
+}
+
+/// A yes.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ConnectAnswer {
+    /// The Connect Descriptor: a JWS in compact serialisation.
+    descriptor: String,
+    /// Where to connect to, and the descriptor's audience.
+    endpoint: String,
+    /// The descriptor's life, in seconds.
+    expires_in: u32,
+    /// Which server.
+    server: ConnectServer,
+    /// The index of the state that decided.
+    index: u64,
+    /// What the client should know beside.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+/// The server that a descriptor is for.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ConnectServer {
+    id: String,
+    version: String,
+    verified: bool,
+}
+
+impl ConnectBody {
+    fn parse(self) -> Result<(ConnectRequest, Option<u64>), Problem> {
+        let server =
+            self.server_ref.parse().map_err(|error| Problem::invalid(format!("`server_ref`: {error}")))?;
+        let ClientBody { client_id, tenant_id } = self.client;
+        let request =
+            ConnectRequest { server, client_id, tenant_id, variables: self.variables, ttl: self.ttl };
+        Ok((request, self.min_index))
+    }
+}
+
+impl From<Issued> for ConnectAnswer {
+    fn from(Issued { descriptor, decision }: Issued) -> Self {
+        Self {
+            descriptor,
+            endpoint: decision.endpoint.as_written().to_owned(),
+            expires_in: decision.ttl,
+            server: ConnectServer {
+                id: decision.server.to_string(),
+                version: decision.version.to_string(),
+                verified: decision.verified,
+            },
+            index: decision.index,
+            warnings: decision.warnings,
+        }
+    }
+}
+
+/// Decide a connect and sign the decision.
+#[utoipa::path(
+    post, path = "/v1/connect", tag = "connect", request_body = ConnectBody,
+    responses(
+        (status = 200, description = "A short-lived Connect Descriptor", body = ConnectAnswer),
+        (status = "default", description = "A refusal", body = ProblemBody),
+    )
+)]
+pub(crate) async fn connect(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    body: Result<Json<ConnectBody>, Problem>,
+) -> Result<Answer<ConnectAnswer>, Problem> {
+    let result = answer(&api, &headers, body).await;
+    api.metrics.decision(result.as_ref().map_or_else(Problem::code, |_| "ok"));
+    result.map(Answer)
+}
+
+/// The same under the registry API's prefix for extensions.
+#[utoipa::path(
+    post, path = "/x/ai.com.mcp/connect", tag = "connect", request_body = ConnectBody,
+    responses(
+        (status = 200, description = "A short-lived Connect Descriptor", body = ConnectAnswer),
+        (status = "default", description = "A refusal", body = ProblemBody),
+    )
+)]
+pub(crate) async fn connect_extension(
+    state: State<Arc<Api>>,
+    headers: HeaderMap,
+    body: Result<Json<ConnectBody>, Problem>,
+) -> Result<Answer<ConnectAnswer>, Problem> {
+    connect(state, headers, body).await
+}
+
+/// Whoever shows no credential learns nothing else, not even whether its body was well-formed.
+async fn answer(
+    api: &Api,
+    headers: &HeaderMap,
+    body: Result<Json<ConnectBody>, Problem>,
+) -> Result<ConnectAnswer, Problem> {
+    let credential = auth::credential(headers)?.ok_or_else(Problem::unauthenticated)?;
+    let Json(body) = body?;
+    let (request, min_index) = body.parse()?;
+    api.desk.issue(&api.replica, &credential, &request, min_index).await.map(ConnectAnswer::from)
+}

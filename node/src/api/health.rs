@@ -1,0 +1,104 @@
+//! Is the process alive, may it serve, what is it, and its metrics.
+
+use super::Api;
+use crate::problem::Problem;
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use std::{sync::Arc, time::Duration};
+use utoipa::ToSchema;
+
+/// How long a readiness probe waits for a majority's word.
+const PROBE: Duration = Duration::from_secs(2);
+
+/// `{"status":"ok"}`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Health {
+    status: &'static str,
+}
+
+/// The registry API's word for being alive.
+#[utoipa::path(get, path = "/health", tag = "catalog", responses((status = 200, body = Health)))]
+pub(crate) async fn health() -> Json<Health> {
+    Json(Health { status: "ok" })
+}
+
+/// `{"pong":true}`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Pong {
+    pong: bool,
+}
+
+/// Answers at once.
+#[utoipa::path(get, path = "/ping", tag = "catalog", responses((status = 200, body = Pong)))]
+pub(crate) async fn ping() -> Json<Pong> {
+    Json(Pong { pong: true })
+}
+
+/// Which software this is.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Version {
+    version: &'static str,
+    git_commit: &'static str,
+    build_time: &'static str,
+}
+
+/// Which software this is.
+#[utoipa::path(get, path = "/version", tag = "catalog", responses((status = 200, body = Version)))]
+pub(crate) async fn version() -> Json<Version> {
+    Json(Version {
+        version: env!("CARGO_PKG_VERSION"),
+        git_commit: option_env!("HAPI_GIT_COMMIT").unwrap_or("unknown"),
+        build_time: option_env!("HAPI_BUILD_TIME").unwrap_or("unknown"),
+    })
+}
+
+/// Whether the process is alive.
+#[utoipa::path(get, path = "/livez", tag = "cluster", responses((status = 200, body = Health)))]
+pub(crate) async fn livez() -> Json<Health> {
+    Json(Health { status: "ok" })
+}
+
+/// Whether this node may answer connects.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Readiness {
+    ready: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// Whether this node may answer connects: it has a key that signs and reaches a majority.
+#[utoipa::path(
+    get, path = "/readyz", tag = "cluster",
+    responses((status = 200, body = Readiness), (status = 503, body = Readiness))
+)]
+pub(crate) async fn readyz(State(api): State<Arc<Api>>) -> (StatusCode, Json<Readiness>) {
+    let reason = not_ready(&api).await;
+    let status = if reason.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Readiness { ready: reason.is_none(), reason }))
+}
+
+async fn not_ready(api: &Api) -> Option<String> {
+    match tokio::time::timeout(PROBE, api.replica.read_index()).await {
+        Err(_) => return Some("a majority of the cluster did not answer in time".into()),
+        Ok(Err(error)) => return Some(format!("no word from a majority of the cluster: {error}")),
+        Ok(Ok(_)) => {}
+    }
+    let signing = api.desk.signing.current().is_some();
+    (!signing).then(|| "this node's signing key is not active yet".into())
+}
+
+/// Metrics in the Prometheus text format.
+#[utoipa::path(get, path = "/metrics", tag = "cluster", responses((status = 200, body = String)))]
+pub(crate) async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
+    let text = api.metrics.render().map_err(|error| {
+        tracing::error!(%error, "the metrics cannot be rendered");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the metrics cannot be rendered")
+    })?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}

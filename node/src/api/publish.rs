@@ -1,0 +1,91 @@
+//! `POST /publish` and `POST /validate`.
+
+use super::{Api, body, servers::ServerResponse};
+use crate::{
+    auth::Authenticated,
+    problem::{Problem, ProblemBody},
+};
+use axum::{
+    Json,
+    extract::{Request, State},
+};
+use hapi_registry_state::{
+    Command, Issue, Right, Rules, ServerJson, Severity, Strictness, validate as inspect,
+};
+use serde::Serialize;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// The largest `server.json`, in bytes; the parser refuses what is larger with the same limit.
+const MAX_DOCUMENT: usize = 256 * 1024;
+
+/// Publish an immutable version.
+#[utoipa::path(
+    post, path = "/publish", tag = "catalog",
+    request_body(content = Object, description = "A `server.json` document"),
+    responses((status = 200, body = ServerResponse), (status = "default", body = ProblemBody))
+)]
+pub(crate) async fn publish(
+    State(api): State<Arc<Api>>,
+    caller: Authenticated,
+    request: Request,
+) -> Result<Json<ServerResponse>, Problem> {
+    caller.require(Right::Publish)?;
+    let bytes = body::read(request, MAX_DOCUMENT).await?;
+    let document = ServerJson::parse(&bytes, rules(&api)).map_err(|issues| refused(&issues))?.server;
+    let (name, version) = (document.name().clone(), document.version().clone());
+    let committed = api.write(&caller, Command::Publish(document)).await?;
+    let listed = api.replica.state().entry(&name, &version);
+    listed.as_ref().and_then(ServerResponse::new).map(Json).ok_or_else(|| {
+        // The entry is committed; only this node has not seen it yet.
+        Problem::unavailable("outcome_unknown", format!("published at index {}", committed.index))
+    })
+}
+
+/// What is wrong with a document, if anything.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Validation {
+    /// Whether `publish` would take it, as far as the document itself is concerned.
+    valid: bool,
+    /// What was found.
+    #[schema(value_type = Vec<Object>)]
+    issues: Vec<Issue>,
+}
+
+/// Judge a document without publishing it. Needs no token.
+#[utoipa::path(
+    post, path = "/validate", tag = "catalog",
+    request_body(content = Object, description = "A `server.json` document"),
+    responses((status = 200, body = Validation), (status = 413, body = ProblemBody))
+)]
+pub(crate) async fn validate(
+    State(api): State<Arc<Api>>,
+    request: Request,
+) -> Result<Json<Validation>, Problem> {
+    let bytes = body::read(request, MAX_DOCUMENT).await?;
+    let issues = inspect(&bytes, rules(&api));
+    let valid = !issues.iter().any(|issue| issue.severity == Severity::Error);
+    Ok(Json(Validation { valid, issues }))
+}
+
+fn rules(api: &Api) -> Rules {
+    let allow_insecure_endpoints = api.replica.state().settings().allow_insecure_endpoints;
+    Rules { strictness: Strictness::Publish, allow_insecure_endpoints }
+}
+
+/// Broken JSON is a bad request; a document that breaks the rules cannot be processed.
+fn refused(issues: &[Issue]) -> Problem {
+    let text = errors(issues);
+    let broken = issues.iter().any(|issue| issue.kind == hapi_registry_state::IssueKind::Json);
+    if broken { Problem::invalid(text) } else { Problem::unprocessable(text) }
+}
+
+/// The errors among `issues`, in one sentence.
+pub(crate) fn errors(issues: &[Issue]) -> String {
+    let errors = issues.iter().filter(|issue| issue.severity == Severity::Error);
+    let texts = errors.map(|issue| match issue.path.as_str() {
+        "" => issue.message.clone(),
+        path => format!("{path}: {}", issue.message),
+    });
+    texts.collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,40 @@
+//! `/v1/settings`: what changes decisions, the same on every node.
+
+use super::{Api, body::Json};
+use crate::{
+    auth::Authenticated,
+    problem::{Problem, ProblemBody},
+};
+use axum::{Json as Answer, extract::State};
+use hapi_registry_state::{Command, Right, Settings, SettingsPatch};
+use std::sync::Arc;
+
+/// Show the settings in force.
+#[utoipa::path(
+    get, path = "/v1/settings", tag = "governance",
+    responses((status = 200, body = Object), (status = "default", body = ProblemBody))
+)]
+pub(crate) async fn show(
+    State(api): State<Arc<Api>>,
+    caller: Authenticated,
+) -> Result<Answer<Settings>, Problem> {
+    api.governance(&caller).await?;
+    Ok(Answer(api.replica.state().settings().clone()))
+}
+
+/// Change some settings; those that are not named stay.
+#[utoipa::path(
+    patch, path = "/v1/settings", tag = "governance",
+    request_body(content = Object, description = "Any of `governed`, `anonymous_reads`, \
+        `allow_insecure_endpoints`, `ttl_default`, `ttl_min`, `ttl_max`, `key_prepublish`"),
+    responses((status = 200, body = Object), (status = "default", body = ProblemBody))
+)]
+pub(crate) async fn change(
+    State(api): State<Arc<Api>>,
+    caller: Authenticated,
+    Json(patch): Json<SettingsPatch>,
+) -> Result<Answer<Settings>, Problem> {
+    caller.require(Right::Operate)?;
+    api.write(&caller, Command::UpdateSettings(patch)).await?;
+    Ok(Answer(api.replica.state().settings().clone()))
+}

@@ -1,0 +1,86 @@
+//! From the `Authorization` header to a caller whom one state of the registry knows.
+
+use crate::{api::Api, clock, problem::Problem};
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, header, request::Parts},
+};
+use hapi_registry_state::{Caller, Credential, PresentedToken, Principal, Right};
+use std::sync::Arc;
+
+/// What the `Authorization` header carries, if it is of a token's form.
+pub(crate) fn credential(headers: &HeaderMap) -> Result<Option<Credential>, Problem> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let token = value.to_str().ok().and_then(bearer).and_then(|text| text.parse::<PresentedToken>().ok());
+    token.map(|token| Some(Credential::Token(token))).ok_or_else(Problem::unauthenticated)
+}
+
+/// RFC 6750 §2.1; the scheme's name is case-insensitive (RFC 9110 §11.1).
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, text) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
+}
+
+/// A caller with a valid token, of whatever role.
+#[derive(Clone, Debug)]
+pub(crate) struct Authenticated(pub(crate) Caller);
+
+impl Authenticated {
+    /// Checks the role before anything is done in the caller's name. Writes are judged once more at their
+    /// place in the log; this check spares the log what would be rejected there.
+    pub(crate) fn require(&self, right: Right) -> Result<&Caller, Problem> {
+        if self.0.role.may(right) {
+            Ok(&self.0)
+        } else {
+            Err(Problem::forbidden(format!("this act needs the right to {right}")))
+        }
+    }
+
+    pub(crate) fn principal(&self) -> Principal {
+        Principal::Token(self.0.token.clone())
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Authenticated {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let credential = credential(&parts.headers)?.ok_or_else(Problem::unauthenticated)?;
+        authenticate(api, &credential).await.map(Self)
+    }
+}
+
+/// The caller behind `credential`. A token that this node does not know yet may have been made on
+/// another node a moment ago: one quorum read decides.
+async fn authenticate(api: &Api, credential: &Credential) -> Result<Caller, Problem> {
+    if let Some(caller) = api.replica.state().authenticate(credential, clock::now()) {
+        return Ok(caller);
+    }
+    api.replica.read_index().await?;
+    api.replica.state().authenticate(credential, clock::now()).ok_or_else(Problem::unauthenticated)
+}
+
+/// A caller, or nobody where the cluster lets anyone read its public catalog.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader(pub(crate) Option<Caller>);
+
+impl Reader {
+    pub(crate) fn viewer(&self) -> hapi_registry_state::Viewer<'_> {
+        match &self.0 {
+            Some(caller) => hapi_registry_state::Viewer::Caller(caller),
+            None => hapi_registry_state::Viewer::Anonymous,
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Reader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        match credential(&parts.headers)? {
+            Some(credential) => authenticate(api, &credential).await.map(|caller| Self(Some(caller))),
+            None if api.replica.state().settings().anonymous_reads => Ok(Self(None)),
+            None => Err(Problem::unauthenticated()),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The command line: one verb a file. Each verb parses its own arguments and says what it did.
+
+mod bootstrap;
+mod cluster;
+mod connect;
+mod dev;
+mod failure;
+mod health;
+mod import;
+mod moderate;
+mod new_token;
+mod output;
+mod percent;
+mod publish;
+mod remote;
+mod sample;
+mod secret_file;
+mod serve;
+mod servers;
+mod session;
+mod settings;
+mod span;
+pub(crate) mod table;
+mod tenants;
+mod tokens;
+mod validate;
+mod verify;
+
+pub(crate) use failure::Failure;
+pub(crate) use output::{Output, say};
+pub(crate) use remote::Remote;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::process::ExitCode;
+
+/// A distributed MCP registry that is a Connect Authority: it says what exists, and whether a client may
+/// connect to it right now.
+#[derive(Debug, Parser)]
+#[command(name = "hapi-registry", version, propagate_version = true, max_term_width = 110)]
+#[command(after_help = "Example:
+  hapi-registry dev
+      A cluster of three nodes with sample data on this machine.")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Serve(serve::Serve),
+    Dev(dev::Dev),
+    Bootstrap(bootstrap::Bootstrap),
+    Publish(publish::Publish),
+    Validate(validate::Validate),
+    Import(import::Import),
+    #[command(subcommand)]
+    Servers(servers::Servers),
+    Connect(connect::Connect),
+    Verify(verify::Verify),
+    #[command(subcommand)]
+    Moderate(moderate::Moderate),
+    #[command(subcommand)]
+    Tokens(tokens::Tokens),
+    #[command(subcommand)]
+    Tenants(tenants::Tenants),
+    #[command(subcommand)]
+    Settings(settings::Settings),
+    #[command(subcommand)]
+    Cluster(cluster::Cluster),
+    Health(health::Health),
+    Load(crate::load::Load),
+}
+
+impl Verb {
+    async fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Serve(verb) => verb.run().await,
+            Self::Dev(verb) => verb.run().await,
+            Self::Bootstrap(verb) => verb.run().await,
+            Self::Publish(verb) => verb.run().await,
+            Self::Validate(verb) => verb.run(),
+            Self::Import(verb) => verb.run().await,
+            Self::Servers(verb) => verb.run().await,
+            Self::Connect(verb) => verb.run().await,
+            Self::Verify(verb) => verb.run().await,
+            Self::Moderate(verb) => verb.run().await,
+            Self::Tokens(verb) => verb.run().await,
+            Self::Tenants(verb) => verb.run().await,
+            Self::Settings(verb) => verb.run().await,
+            Self::Cluster(verb) => verb.run().await,
+            Self::Health(verb) => verb.run().await,
+            Self::Load(verb) => verb.run().await,
+        }
+    }
+
+    /// A node uses all cores. What only talks to nodes needs one thread, and leaves the cores to them.
+    fn runtime(&self) -> std::io::Result<tokio::runtime::Runtime> {
+        match self {
+            Self::Serve(_) => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
+            _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+        }
+    }
+}
+
+/// Parses the command line, does what it says, and gives the exit code that [`failure::EXIT_CODES`] promises.
+pub(crate) fn run() -> ExitCode {
+    let parsed = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let verb = match parsed {
+        Ok(cli) => cli.verb,
+        // Prints help and usage errors itself, and exits with 0 or 2 as we promise.
+        Err(error) => error.exit(),
+    };
+    match start(verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn start(verb: Verb) -> Result<(), Failure> {
+    let runtime = verb.runtime().map_err(|error| Failure::refused(format!("no runtime: {error}")))?;
+    let result = runtime.block_on(verb.run());
+    // A name that is still being resolved, or a read of stdin, must not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+/// The whole command, with the exit codes at the end of every long help.
+fn command() -> clap::Command {
+    with_exit_codes(Cli::command())
+}
+
+fn with_exit_codes(command: clap::Command) -> clap::Command {
+    let example = command.get_after_help().map(|text| format!("{text}\n\n")).unwrap_or_default();
+    command.after_long_help(format!("{example}{}", failure::EXIT_CODES)).mut_subcommands(with_exit_codes)
+}
+
+#[cfg(test)]
+mod tests;

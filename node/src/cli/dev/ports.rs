@@ -1,0 +1,82 @@
+//! The ports of a node on loopback.
+
+use super::plan::Plan;
+use crate::cli::Failure;
+use serde::{Deserialize, Serialize};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+/// How far the peer port lies above the HTTP port.
+const PEER_OFFSET: u16 = 10;
+
+/// Where one node listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ports {
+    /// The public API.
+    pub(super) http: u16,
+    /// The peer plane.
+    pub(super) peer: u16,
+}
+
+impl Ports {
+    /// The base URL of the public API.
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", loopback(self.http))
+    }
+}
+
+/// The address of a port on this machine alone.
+pub(super) fn loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+/// The ports of the node with this number, counted from 1.
+pub(super) fn choose(base: u16, number: usize) -> Result<Ports, Failure> {
+    if base == 0 {
+        return any_free();
+    }
+    let http = u16::try_from(number).ok().and_then(|number| base.checked_add(number));
+    let ports = http.and_then(|http| Some(Ports { http, peer: http.checked_add(PEER_OFFSET)? }));
+    ports.ok_or_else(|| Failure::usage("--port-base is too high: ports end at 65535"))
+}
+
+/// Both are held until both are known, so that they differ.
+fn any_free() -> Result<Ports, Failure> {
+    let trouble = |error: std::io::Error| Failure::usage(format!("no free port: {error}"));
+    let held =
+        [TcpListener::bind(loopback(0)).map_err(trouble)?, TcpListener::bind(loopback(0)).map_err(trouble)?];
+    let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port()).map_err(trouble);
+    Ok(Ports { http: port(&held[0])?, peer: port(&held[1])? })
+}
+
+/// Tells of a port in use before any node is started.
+pub(super) fn check(plan: &Plan) -> Result<(), Failure> {
+    for port in plan.nodes.iter().flat_map(|ports| [ports.http, ports.peer]) {
+        TcpListener::bind(loopback(port)).map_err(|error| {
+            Failure::usage(format!("port {port} cannot be used: {error}"))
+                .hint("free it, or begin anew on other ports: --fresh --port-base N, 0 for any")
+        })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+    use super::*;
+
+    #[test]
+    fn ports_follow_the_base() {
+        assert_eq!(choose(7400, 3).unwrap(), Ports { http: 7403, peer: 7413 });
+        assert!(choose(65_530, 1).is_err());
+        let free = choose(0, 1).unwrap();
+        assert!(free.http != free.peer && free.http != 0);
+    }
+
+    #[test]
+    fn a_port_in_use_is_named() {
+        let taken = TcpListener::bind(loopback(0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let plan = Plan { nodes: vec![Ports { http: port, peer: 1 }], formed_by: 1, seeded: false };
+        assert!(check(&plan).unwrap_err().message.starts_with(&format!("port {port} cannot be used")));
+    }
+}

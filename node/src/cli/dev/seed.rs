@@ -1,0 +1,100 @@
+//! The first run: an operator, a tenant, a token for each role, and the sample catalog.
+
+use super::folder::Folder;
+use super::plan::Plan;
+use super::ports::loopback;
+use super::tokens::Tokens;
+use crate::cli::session::Session;
+use crate::cli::{Failure, Output, bootstrap, new_token, sample, secret_file};
+use crate::serve::read_secret;
+use hapi_client::{Client, Method};
+use hapi_raft::BootstrapError;
+use hapi_registry_state::Role;
+use serde_json::{Value, json};
+
+/// The tenant of the client that the walk-through connects as.
+const TENANT: &str = "dev";
+/// That client.
+const CLIENT: &str = "demo";
+
+/// Makes everything that a new cluster lacks. Interrupted, it is simply done again.
+pub(super) async fn seed(folder: &Folder, plan: &Plan) -> Result<Tokens, Failure> {
+    let operator_token = operator_token(folder, plan).await?;
+    let operator = session(plan, &operator_token)?;
+    let tenant = json!({ "block": [sample::BLOCKED] });
+    operator.send(Method::PUT, &format!("/v1/tenants/{TENANT}"), tenant).await?;
+    operator.send(Method::PATCH, "/v1/settings", json!({ "anonymous_reads": true })).await?;
+    let tokens = tokens(&operator, operator_token).await?;
+    let catalog =
+        sample::catalog().map_err(|error| Failure::refused(format!("the sample catalog: {error}")))?;
+    operator.send(Method::POST, "/v1/import", catalog).await?;
+    moderate(plan, &tokens).await?;
+    tokens.save(folder)?;
+    // From here on it stands in the file of all tokens. It may be left over without harm.
+    let _ = std::fs::remove_file(folder.operator_token());
+    Ok(tokens)
+}
+
+/// The first operator token. It is in its file before the cluster knows it, so that no interruption loses it.
+async fn operator_token(folder: &Folder, plan: &Plan) -> Result<String, Failure> {
+    let file = folder.operator_token();
+    let again = file.exists();
+    if !again {
+        secret_file::create(&file, &new_token::mint_operator())?;
+    }
+    let token = secret_file::read(&file)?;
+    let secret = read_secret(&folder.secret(String::new)?)?;
+    match bootstrap::propose(&secret, &loopback(plan.nodes[0].peer).to_string(), &token).await {
+        Ok(()) => Ok(token),
+        // The run before was interrupted after this step.
+        Err(BootstrapError::Refused(_)) if again => Ok(token),
+        Err(error) => Err(Failure::from(error).hint("use --fresh to begin anew")),
+    }
+}
+
+async fn tokens(operator: &Session, operator_token: String) -> Result<Tokens, Failure> {
+    let mut tokens = vec![(Role::Operator, operator_token)];
+    for (role, body) in [
+        (Role::Moderator, json!({})),
+        (Role::Publisher, json!({ "namespaces": sample::PUBLISHED })),
+        (Role::Client, json!({ "client": CLIENT, "tenant": TENANT })),
+        (Role::Auditor, json!({})),
+    ] {
+        tokens.push((role, create(operator, role, body).await?));
+    }
+    Ok(Tokens(tokens))
+}
+
+async fn create(operator: &Session, role: Role, mut body: Value) -> Result<String, Failure> {
+    body["role"] = json!(role.as_str());
+    let answer = operator.send(Method::POST, "/v1/tokens", body).await?;
+    let text = answer["token"].as_str().map(str::to_owned);
+    text.ok_or_else(|| Failure::refused(format!("no token of role {role} came back")))
+}
+
+/// What moderators have done before the walk-through begins.
+async fn moderate(plan: &Plan, tokens: &Tokens) -> Result<(), Failure> {
+    let moderator = tokens.0.iter().find(|(role, _)| *role == Role::Moderator);
+    let moderator = session(plan, moderator.map_or("", |(_, text)| text))?;
+    for name in sample::VERIFIED {
+        act(&moderator, "verify", name, "reviewed by the platform team").await?;
+    }
+    act(
+        &moderator,
+        "suspend",
+        sample::SUSPENDED,
+        "answers with pages that it was not asked for; under review",
+    )
+    .await
+}
+
+async fn act(moderator: &Session, act: &str, name: &str, reason: &str) -> Result<(), Failure> {
+    let subject = json!({ "kind": "server", "id": name });
+    let body = json!({ "act": act, "subject": subject, "reason": reason });
+    moderator.send(Method::POST, "/v1/moderation", body).await.map(drop)
+}
+
+fn session(plan: &Plan, token: &str) -> Result<Session, Failure> {
+    let client = Client::builder().nodes(plan.urls()).credential(token).build()?;
+    Ok(Session::new(client, Output::Json))
+}

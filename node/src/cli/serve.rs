@@ -1,0 +1,72 @@
+//! `serve`: one node of a cluster.
+
+mod flags;
+mod listen;
+mod logging;
+pub(super) mod shutdown;
+mod slots;
+
+use super::{Failure, say};
+use crate::config::{self, Config};
+use crate::serve::{self, ServeError};
+use std::path::PathBuf;
+
+/// Run one node.
+///
+/// Every setting below is a flag, a variable and a key of the file, in this order of precedence. A key or a
+/// `HAPI_` variable that nothing knows is an error. What changes decisions is no setting of a node but of the
+/// cluster: see `hapi-registry settings`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  hapi-registry serve --config node.toml --bootstrap-expect 3 --join node1:7080,node2:7080,node3:7080
+      Forms a cluster with two more such nodes, or joins the one that they have formed.")]
+pub(crate) struct Serve {
+    /// A TOML file with settings
+    #[arg(long, value_name = "FILE", env = "HAPI_CONFIG")]
+    config: Option<PathBuf>,
+    /// Print the settings in force as a TOML file, and exit; no secret is among them
+    #[arg(long)]
+    print_config: bool,
+    /// Stop as on SIGTERM when stdin ends: `dev` holds the other end, and its death, however sudden, is then
+    /// ours
+    #[arg(long, hide = true)]
+    exit_with_stdin: bool,
+    #[command(flatten)]
+    flags: flags::Flags,
+}
+
+impl Serve {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let mut layers = config::layers(self.config.as_deref(), std::env::vars())?;
+        layers.extend(self.flags.layers);
+        let config = Config::resolve(&layers)?;
+        if self.print_config {
+            return say(&config.to_toml().map_err(|error| Failure::usage(error.to_string()))?);
+        }
+        logging::start(&config.log)?;
+        run_node(config, shutdown::requested(self.exit_with_stdin)?).await
+    }
+}
+
+async fn run_node(mut config: Config, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
+    // Held until the end: the lock on the slot is what keeps other replicas of this host out of it.
+    let slot = config.data_slots.then(|| slots::claim(&config.data_dir)).transpose()?;
+    if let Some(slot) = &slot {
+        tracing::info!(path = %slot.path.display(), "this replica has a slot of the shared folder");
+        config.data_dir.clone_from(&slot.path);
+    }
+    let listeners = listen::bind(&mut config)?;
+    Ok(serve::run(config, listeners, shutdown).await?)
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        let message = error.to_string();
+        match error {
+            ServeError::SecretFile { .. } | ServeError::WeakSecret { .. } => {
+                Self::usage(message).hint("name the file with --secret-file or HAPI_CLUSTER_SECRET_FILE")
+            }
+            _ => Self::refused(message),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! `servers`: the catalog.
+
+use super::percent::encode;
+use super::session::Session;
+use super::{Failure, Remote, table};
+use serde_json::{Value, json};
+
+/// The most entries that one page of the API has.
+const PAGE: usize = 100;
+
+const COLUMNS: &[table::Column] = &[
+    ("NAME", "/server/name"),
+    ("VERSION", "/server/version"),
+    ("STATUS", "/_meta/io.modelcontextprotocol.registry~1official/status"),
+    ("VERIFIED", "/_meta/ai.com.mcp~1governance/verified"),
+    ("CONNECTABLE", "/_meta/ai.com.mcp~1governance/connectable"),
+    ("DESCRIPTION", "/server/description"),
+];
+
+const FIELDS: &[table::Column] = &[
+    ("name", "/server/name"),
+    ("version", "/server/version"),
+    ("title", "/server/title"),
+    ("description", "/server/description"),
+    ("website", "/server/websiteUrl"),
+    ("status", "/_meta/io.modelcontextprotocol.registry~1official/status"),
+    ("message", "/_meta/io.modelcontextprotocol.registry~1official/statusMessage"),
+    ("published", "/_meta/io.modelcontextprotocol.registry~1official/publishedAt"),
+    ("latest", "/_meta/io.modelcontextprotocol.registry~1official/isLatest"),
+    ("verified", "/_meta/ai.com.mcp~1governance/verified"),
+    ("moderation", "/_meta/ai.com.mcp~1governance/moderation"),
+    ("reason", "/_meta/ai.com.mcp~1governance/reason"),
+    ("connectable", "/_meta/ai.com.mcp~1governance/connectable"),
+];
+
+/// Read the catalog: list it, search it, or show one server.
+#[derive(Debug, clap::Subcommand)]
+#[command(after_help = "Example:
+  hapi-registry servers search weather
+      The servers that have to do with weather, the best match first.")]
+pub(crate) enum Servers {
+    /// List servers, ordered by name and version.
+    #[command(after_help = "Example:
+  hapi-registry servers list --limit 500 --output json
+      The latest versions of the first 500 servers, for a program.")]
+    List(List),
+    /// Search names, titles and descriptions, the best match first.
+    #[command(after_help = "Example:
+  hapi-registry servers search weather
+      The servers that have to do with weather, the best match first.")]
+    Search(Search),
+    /// Show one server, in its latest version or in the one given.
+    #[command(after_help = "Example:
+  hapi-registry servers get ai.acme/weather@1.2.0
+      What is known of this version, and where it can be reached.")]
+    Get(Get),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    /// At most so many entries
+    #[arg(long, default_value_t = 100)]
+    limit: usize,
+    /// Every version, not only the latest
+    #[arg(long)]
+    all_versions: bool,
+    /// Also what was deleted or moderated away
+    #[arg(long)]
+    include_deleted: bool,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Search {
+    /// What to look for
+    query: String,
+    /// At most so many entries
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Get {
+    /// NAMESPACE/NAME or NAMESPACE/NAME@VERSION
+    server_ref: String,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+impl Servers {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::List(list) => {
+                let version = if list.all_versions { "" } else { "&version=latest" };
+                let deleted = if list.include_deleted { "&include_deleted=true" } else { "" };
+                show_pages(&list.remote.session()?, &format!("{version}{deleted}"), list.limit).await
+            }
+            Self::Search(search) => {
+                let filter = format!("&version=latest&search={}", encode(&search.query));
+                show_pages(&search.remote.session()?, &filter, search.limit).await
+            }
+            Self::Get(get) => get.run().await,
+        }
+    }
+}
+
+impl Get {
+    async fn run(self) -> Result<(), Failure> {
+        let (name, version) = self.server_ref.split_once('@').unwrap_or((&self.server_ref, "latest"));
+        let path =
+            format!("/v0.1/servers/{}/versions/{}?include_deleted=true", encode(name), encode(version));
+        let session = self.remote.session()?;
+        let answer = session.get(&path).await?;
+        session.show(&answer, |answer| {
+            let remotes = answer.pointer("/server/remotes").and_then(Value::as_array).map(Vec::as_slice);
+            let columns = [("TRANSPORT", "/type"), ("REMOTE", "/url")];
+            let remotes =
+                remotes.map(|remotes| format!("\n{}", table::table(&columns, remotes))).unwrap_or_default();
+            format!("{}{remotes}", table::fields(FIELDS, answer))
+        })
+    }
+}
+
+/// Follows the pages until `limit` entries are there.
+async fn show_pages(session: &Session, filter: &str, limit: usize) -> Result<(), Failure> {
+    let mut servers: Vec<Value> = Vec::new();
+    let mut cursor = String::new();
+    while servers.len() < limit {
+        let size = PAGE.min(limit - servers.len());
+        let mut page = session.get(&format!("/v0.1/servers?limit={size}{filter}{cursor}")).await?;
+        if let Value::Array(entries) = page["servers"].take() {
+            servers.extend(entries);
+        }
+        let Some(next) = page.pointer("/metadata/nextCursor").and_then(Value::as_str) else { break };
+        cursor = format!("&cursor={}", encode(next));
+    }
+    let answer = json!({"servers": servers, "metadata": {"count": servers.len()}});
+    session.show(&answer, |_| table::table(COLUMNS, &servers))
+}

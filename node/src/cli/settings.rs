@@ -1,0 +1,102 @@
+//! `settings`: what the whole cluster agrees on.
+
+use super::{Failure, Remote, table};
+use hapi_client::Method;
+use hapi_registry_state::SettingsPatch;
+use serde_json::{Map, Value};
+
+/// Show and change the settings that the whole cluster shares.
+///
+/// Keys: governed (all, verified), anonymous_reads, allow_insecure_endpoints (true, false), ttl_default, ttl_min,
+/// ttl_max, key_prepublish (seconds).
+#[derive(Debug, clap::Subcommand)]
+#[command(after_help = "Example:
+  hapi-registry settings set governed=verified ttl_max=60
+      From now on only verified servers are reached, for a minute at a time.")]
+pub(crate) enum Settings {
+    /// Show all settings.
+    #[command(after_help = "Example:
+  hapi-registry settings get --output json
+      The settings in force, for a program.")]
+    Get(Get),
+    /// Change settings, with an operator token. Those that are not named stay.
+    #[command(after_help = "Example:
+  hapi-registry settings set anonymous_reads=true
+      Anybody may read the public part of the catalog.")]
+    Set(Set),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Get {
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Set {
+    /// One or more settings
+    #[arg(value_name = "KEY=VALUE", required = true, value_parser = pair)]
+    settings: Vec<(String, Value)>,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+impl Settings {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Get(Get { remote }) => {
+                let session = remote.session()?;
+                let answer = session.get("/v1/settings").await?;
+                session.show(&answer, show)
+            }
+            Self::Set(Set { settings, remote }) => {
+                let patch = Value::Object(settings.into_iter().collect());
+                check(&patch)?;
+                let session = remote.session()?;
+                let answer = session.send(Method::PATCH, "/v1/settings", patch).await?;
+                session.show(&answer, show)
+            }
+        }
+    }
+}
+
+/// Tells a wrong key or type here, by the very type that the node reads.
+fn check(patch: &Value) -> Result<(), Failure> {
+    let read = serde_json::from_value::<SettingsPatch>(patch.clone());
+    read.map(drop).map_err(|error| Failure::usage(error.to_string()))
+}
+
+/// Whatever reads as JSON (`true`, `60`) is that, all else is a text.
+fn pair(text: &str) -> Result<(String, Value), String> {
+    let (key, value) = text.split_once('=').ok_or("write it as KEY=VALUE")?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+    Ok((key.to_owned(), value))
+}
+
+fn show(answer: &Value) -> String {
+    let empty = Map::new();
+    let settings = answer.get("settings").unwrap_or(answer).as_object().unwrap_or(&empty);
+    let line = |(key, value): (&String, &Value)| vec![key.clone(), table::cell(Some(value))];
+    table::align(&settings.iter().map(line).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn values_are_read_as_what_they_look_like() {
+        assert_eq!(pair("ttl_max=60").unwrap(), ("ttl_max".into(), json!(60)));
+        assert_eq!(pair("anonymous_reads=true").unwrap().1, json!(true));
+        assert_eq!(pair("governed=verified").unwrap().1, json!("verified"));
+    }
+
+    #[test]
+    fn a_wrong_key_or_type_is_told_before_anything_is_sent() {
+        assert!(check(&json!({"ttl_max": 60, "governed": "all"})).is_ok());
+        assert!(check(&json!({"ttl": 60})).unwrap_err().message.contains("unknown field `ttl`"));
+        assert!(check(&json!({"ttl_max": "long"})).is_err());
+    }
+}

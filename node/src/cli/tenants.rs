@@ -1,0 +1,95 @@
+//! `tenants`: which servers a company's clients may reach.
+
+use super::percent::encode;
+use super::{Failure, Remote, table};
+use hapi_client::Method;
+use serde_json::{Value, json};
+
+const COLUMNS: &[table::Column] = &[
+    ("ID", "/id"),
+    ("ALLOW", "/allow"),
+    ("BLOCK", "/block"),
+    ("REQUIRE VERIFIED", "/require_verified"),
+    ("PRIVATE NAMESPACES", "/private_namespaces"),
+];
+
+/// Set and list the policies of tenants.
+#[derive(Debug, clap::Subcommand)]
+#[command(after_help = "Example:
+  hapi-registry tenants put acme --allow 'ai.acme/*' --block 'ai.acme/legacy-*'
+      Clients of acme reach these servers and no others.")]
+pub(crate) enum Tenants {
+    /// Register a tenant, or replace its whole policy, with an operator token.
+    #[command(after_help = "Example:
+  hapi-registry tenants put acme --block 'com.example.games/*' --require-verified
+      Clients of acme reach every verified server but these.")]
+    Put(Put),
+    /// List the tenants and their policies.
+    #[command(after_help = "Example:
+  hapi-registry tenants list
+      One line for each tenant.")]
+    List(List),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Put {
+    /// The tenant's id
+    id: String,
+    /// Servers that may be reached; may be repeated; without any, all
+    #[arg(long, value_name = "GLOB")]
+    allow: Vec<String>,
+    /// Servers that may not be reached, whatever is allowed; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    block: Vec<String>,
+    /// Only verified servers may be reached
+    #[arg(long)]
+    require_verified: bool,
+    /// A private namespace that its clients see; may be repeated
+    #[arg(long = "private-namespace", value_name = "NAMESPACE")]
+    private_namespaces: Vec<String>,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    remote: Remote,
+}
+
+impl Tenants {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Put(put) => put.run().await,
+            Self::List(List { remote }) => {
+                let session = remote.session()?;
+                let answer = session.get("/v1/tenants").await?;
+                session.show(&answer, |answer| {
+                    table::table(COLUMNS, answer["tenants"].as_array().into_iter().flatten())
+                })
+            }
+        }
+    }
+}
+
+impl Put {
+    async fn run(self) -> Result<(), Failure> {
+        let session = self.remote.session()?;
+        let path = format!("/v1/tenants/{}", encode(&self.id));
+        let answer = session.send(Method::PUT, &path, self.body()).await?;
+        session.show(&answer, |receipt| format!("tenant {} is set, at index {}", self.id, receipt["index"]))
+    }
+
+    /// An absent allow list allows everything; an empty one would allow nothing.
+    fn body(&self) -> Value {
+        let mut body = json!({
+            "block": self.block,
+            "require_verified": self.require_verified,
+            "private_namespaces": self.private_namespaces,
+        });
+        if !self.allow.is_empty() {
+            body["allow"] = json!(self.allow);
+        }
+        body
+    }
+}

@@ -1,0 +1,123 @@
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use super::*;
+use clap::error::ErrorKind;
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    let matches = command().try_get_matches_from(line.split(' '));
+    matches.and_then(|matches| Cli::from_arg_matches(&matches))
+}
+
+fn refusal(line: &str) -> String {
+    parse(line).unwrap_err().to_string()
+}
+
+/// Every command that can be run, with the words that lead to it.
+fn leaves(command: &clap::Command, path: &str, into: &mut Vec<(String, clap::Command)>) {
+    let path = format!("{path} {}", command.get_name());
+    if !command.has_subcommands() {
+        into.push((path.trim().to_owned(), command.clone()));
+    }
+    for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+        leaves(inner, &path, into);
+    }
+}
+
+fn all() -> Vec<(String, clap::Command)> {
+    let mut all = Vec::new();
+    leaves(&command(), "", &mut all);
+    all
+}
+
+#[test]
+fn the_definition_of_all_verbs_is_sound() {
+    command().debug_assert();
+}
+
+#[test]
+fn every_command_has_a_sentence_an_example_and_the_exit_codes() {
+    for (path, mut command) in all() {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        assert!(about.len() > 10, "{path}: {about}");
+        let help = command.render_long_help().to_string();
+        let example = help.split("Example:\n  hapi-registry ").nth(1).unwrap_or_default();
+        assert!(format!("hapi-registry {example}").contains(&path), "{path}:\n{help}");
+        assert!(help.contains("hard stop: the cluster forbids"), "{path}:\n{help}");
+    }
+}
+
+#[test]
+fn the_verbs_are_those_that_are_documented() {
+    let paths: Vec<_> =
+        all().into_iter().map(|(path, _)| path.trim_start_matches("hapi-registry ").to_owned()).collect();
+    insta::assert_snapshot!(paths.join("\n"), @r"
+    serve
+    dev
+    bootstrap
+    publish
+    validate
+    import
+    servers list
+    servers search
+    servers get
+    connect
+    verify
+    moderate suspend
+    moderate quarantine
+    moderate revoke
+    moderate reinstate
+    moderate verify
+    moderate unverify
+    tokens create
+    tokens list
+    tokens revoke
+    tenants put
+    tenants list
+    settings get
+    settings set
+    cluster status
+    cluster checkpoint
+    health
+    load
+    ");
+}
+
+#[test]
+fn a_token_is_never_an_argument() {
+    for (path, command) in all() {
+        assert!(command.get_arguments().all(|arg| arg.get_long() != Some("token")), "{path}");
+    }
+}
+
+#[test]
+fn a_node_may_be_named_several_times_or_with_commas() {
+    let line = "hapi-registry servers search weather --node http://a --node http://b,http://c";
+    let parsed = format!("{:?}", parse(line).unwrap());
+    assert!(parsed.contains(r#"nodes: ["http://a", "http://b", "http://c"]"#), "{parsed}");
+}
+
+#[test]
+fn what_cannot_be_is_refused_before_anything_is_sent() {
+    for (line, part) in [
+        ("hapi-registry moderate suspend ai.acme --reason x", "KIND/ID"),
+        ("hapi-registry moderate suspend server/ai.acme --reason x", "ai.acme"),
+        ("hapi-registry moderate suspend server/ai.acme/pay", "--reason"),
+        ("hapi-registry tokens create --role king", "king"),
+        ("hapi-registry tokens create --role client --client a --expires-in soon", "30d"),
+        ("hapi-registry connect a/b --var region", "NAME=VALUE"),
+        ("hapi-registry settings set governed", "KEY=VALUE"),
+        ("hapi-registry verify x --jwks keys.json", "--issuer"),
+        ("hapi-registry load --server weather", "no slash"),
+        ("hapi-registry dev --nodes 0", "1..=9"),
+    ] {
+        assert!(refusal(line).contains(part), "{line}: {}", refusal(line));
+        assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+    }
+}
+
+#[test]
+fn a_mistyped_verb_is_answered_with_the_nearest() {
+    let error = parse("hapi-registry serv").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidSubcommand);
+    assert!(error.to_string().contains("serve"), "{error}");
+}

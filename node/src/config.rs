@@ -1,0 +1,201 @@
+//! Node-local configuration: flags over `HAPI_*` variables over a TOML file over defaults.
+//!
+//! Only what concerns one node stands here. Whatever changes a decision is a replicated setting of the
+//! cluster.
+
+mod advertise;
+mod check;
+mod error;
+mod key;
+mod layer;
+
+pub(crate) use error::ConfigError;
+pub(crate) use key::{KEYS, Key, Kind};
+pub(crate) use layer::Layer;
+
+use figment::Figment;
+use figment::providers::Serialized;
+use serde::{Deserialize, Serialize};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// Everything that one node is told at its start. It holds no secret: secrets are named by file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// The folder of log, snapshots and keys.
+    pub(crate) data_dir: PathBuf,
+    /// Whether `data_dir` is shared by several replicas on one host, each of which takes a folder in it.
+    pub(crate) data_slots: bool,
+    /// The issuer URL in every descriptor; the same on every node.
+    pub(crate) issuer: String,
+    /// The public API.
+    pub(crate) http: Http,
+    /// The plane on which nodes talk to each other.
+    pub(crate) peer: Peer,
+    /// How nodes find and trust each other.
+    pub(crate) cluster: Cluster,
+    /// Timings and sizes of Raft.
+    pub(crate) raft: Raft,
+    /// Serving leases.
+    pub(crate) lease: Lease,
+    /// What is written to stderr.
+    pub(crate) log: Log,
+}
+
+/// The public API.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Http {
+    /// The address to listen on.
+    pub(crate) listen: SocketAddr,
+    /// The base URL at which clients reach this node; absent means made from the listening address.
+    pub(crate) advertise: Option<String>,
+}
+
+/// The plane on which nodes talk to each other.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Peer {
+    /// The address to listen on.
+    pub(crate) listen: SocketAddr,
+    /// The `host:port` at which nodes reach this node; absent means made from the listening address.
+    pub(crate) advertise: Option<String>,
+}
+
+/// How nodes find and trust each other.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Cluster {
+    /// Files with the cluster secret: one, or two while it is being changed. The first signs, both verify.
+    pub(crate) secret_file: Vec<PathBuf>,
+    /// Where other nodes may be found, `host:port`.
+    pub(crate) join: Vec<String>,
+    /// How many nodes form a new cluster; absent means only to join one that exists.
+    pub(crate) bootstrap_expect: Option<u16>,
+}
+
+/// Timings and sizes of Raft.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Raft {
+    /// How often a leader says that it is there.
+    pub(crate) heartbeat_ms: u64,
+    /// The shortest election time-out.
+    pub(crate) election_timeout_min_ms: u64,
+    /// The longest election time-out.
+    pub(crate) election_timeout_max_ms: u64,
+    /// A snapshot is built after so many entries.
+    pub(crate) snapshot_entries: u64,
+    /// So many entries before a snapshot stay in the log.
+    pub(crate) keep_entries: u64,
+    /// How long sending and installing a snapshot may take.
+    pub(crate) install_timeout_ms: u64,
+    /// For how long a new node must have kept up before it becomes a voter.
+    pub(crate) promote_after_ms: u64,
+}
+
+/// Serving leases.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Lease {
+    /// How long a node may decide from its own memory after it asked the leader.
+    pub(crate) duration_ms: u64,
+}
+
+/// What is written to stderr.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Log {
+    /// The form of a line.
+    pub(crate) format: LogFormat,
+    /// A level, or a filter such as `info,hapi_raft=debug`.
+    pub(crate) level: String,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For a person.
+    Text,
+    /// One JSON object a line, for a collector.
+    Json,
+}
+
+impl Config {
+    /// Puts the layers over the defaults, the later over the earlier, and checks the result as a whole.
+    ///
+    /// # Errors
+    /// A value of the wrong type, by the name of its layer; or every rule that the result breaks.
+    pub(crate) fn resolve(layers: &[Layer]) -> Result<Self, ConfigError> {
+        let defaults = Figment::from(Serialized::defaults(Self::default()));
+        let figment = layers.iter().fold(defaults, |figment, layer| figment.merge(layer));
+        let config: Self = figment.extract().map_err(ConfigError::from_figment)?;
+        let problems = check::problems(&config);
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(problems)) }
+    }
+
+    /// The configuration as a TOML file that gives it back.
+    pub(crate) fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
+    }
+
+    /// The base URL at which clients reach this node. Once the listener is bound, `http.listen` must hold its
+    /// real address.
+    pub(crate) fn http_advertise(&self) -> String {
+        let given = self.http.advertise.as_deref().map(|url| url.trim_end_matches('/').to_owned());
+        given.unwrap_or_else(|| format!("http://{}", advertise::reachable(self.http.listen)))
+    }
+
+    /// The `host:port` at which nodes reach this node. Once the listener is bound, `peer.listen` must hold
+    /// its real address.
+    pub(crate) fn peer_advertise(&self) -> String {
+        self.peer.advertise.clone().unwrap_or_else(|| advertise::reachable(self.peer.listen))
+    }
+}
+
+/// The layers of a real process, lowest first: the file if one is named, then the variables. Flags go on top.
+///
+/// # Errors
+/// A file that cannot be read, and the first key or variable that nothing knows, with the nearest known one.
+pub(crate) fn layers(
+    file: Option<&Path>,
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> Result<Vec<Layer>, ConfigError> {
+    let mut layers = Vec::new();
+    layers.extend(file.map(Layer::file).transpose()?);
+    layers.extend(Layer::variables(variables)?);
+    Ok(layers)
+}
+
+/// Loopback addresses: a node that was told nothing is reachable from its own machine only.
+impl Default for Config {
+    fn default() -> Self {
+        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let raft = hapi_raft::RaftTuning::default();
+        Self {
+            data_dir: "/var/lib/hapi-registry".into(),
+            data_slots: false,
+            issuer: String::new(),
+            http: Http { listen: loopback(8080), advertise: None },
+            peer: Peer { listen: loopback(7080), advertise: None },
+            cluster: Cluster { secret_file: Vec::new(), join: Vec::new(), bootstrap_expect: None },
+            raft: Raft {
+                heartbeat_ms: raft.heartbeat_ms,
+                election_timeout_min_ms: raft.election_timeout_min_ms,
+                election_timeout_max_ms: raft.election_timeout_max_ms,
+                snapshot_entries: raft.snapshot_entries,
+                keep_entries: raft.keep_entries,
+                install_timeout_ms: raft.install_timeout_ms,
+                promote_after_ms: raft.promote_after_ms,
+            },
+            lease: Lease { duration_ms: 3_000 },
+            // At `info` openraft tells of every vote and every append.
+            log: Log { format: LogFormat::Text, level: "info,openraft=warn".into() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

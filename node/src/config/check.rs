@@ -1,0 +1,132 @@
+//! The rules that values keep among each other. Each rule is a function that says what is wrong.
+
+use super::{Config, Raft};
+use tracing_subscriber::EnvFilter;
+use url::{Host, Url};
+
+/// Every rule that `config` breaks, one sentence each, with the key first.
+pub(super) fn problems(config: &Config) -> Vec<String> {
+    let rules = [
+        issuer(&config.issuer),
+        config.http.advertise.as_deref().and_then(http_advertise),
+        config.peer.advertise.as_deref().and_then(|address| host_port("peer.advertise", address)),
+        secret_files(config.cluster.secret_file.len()),
+        config.cluster.join.iter().find_map(|address| host_port("cluster.join", address)),
+        bootstrap_expect(config),
+        heartbeat(&config.raft),
+        election(&config.raft),
+        positive("raft.snapshot_entries", config.raft.snapshot_entries),
+        positive("raft.keep_entries", config.raft.keep_entries),
+        positive("raft.install_timeout_ms", config.raft.install_timeout_ms),
+        lease(config),
+        level(&config.log.level),
+    ];
+    rules.into_iter().flatten().collect()
+}
+
+/// RFC 8414 §2 asks for https without query and fragment. Plain http on loopback is for development: nobody
+/// can listen there but the machine itself.
+fn issuer(issuer: &str) -> Option<String> {
+    if issuer.is_empty() {
+        return Some("issuer: not set: give the URL that every node of the cluster issues under".into());
+    }
+    let wrong = |why: &str| Some(format!("issuer: `{issuer}` {why}"));
+    let Ok(url) = Url::parse(issuer) else { return wrong("is not an absolute URL") };
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback(&url) => {}
+        "http" => return wrong("must be https: plain http is only for loopback"),
+        _ => return wrong("must be an https URL"),
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return wrong("must have no query and no fragment");
+    }
+    (!url.username().is_empty() || url.password().is_some()).then(|| "issuer: must name no user".into())
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
+fn http_advertise(text: &str) -> Option<String> {
+    let usable = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    (!usable).then(|| format!("http.advertise: `{text}` is not a base URL such as http://node1.example:8080"))
+}
+
+fn host_port(key: &str, address: &str) -> Option<String> {
+    let usable = address.rsplit_once(':').is_some_and(|(host, port)| {
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host_fits = bare.is_some() || (!host.is_empty() && !host.contains([':', '/', '@']));
+        host_fits && port.parse::<u16>().is_ok_and(|port| port != 0)
+    });
+    (!usable).then(|| format!("{key}: `{address}` is not HOST:PORT, such as node1.example:7080"))
+}
+
+fn secret_files(count: usize) -> Option<String> {
+    match count {
+        0 => Some("cluster.secret_file: not set: name the file with the cluster secret".into()),
+        1 | 2 => None,
+        _ => Some(format!("cluster.secret_file: {count} files: at most two secrets are valid at a time")),
+    }
+}
+
+fn bootstrap_expect(config: &Config) -> Option<String> {
+    match config.cluster.bootstrap_expect {
+        Some(0) => Some("cluster.bootstrap_expect: must be at least 1".into()),
+        _ => None,
+    }
+}
+
+/// One lost heartbeat must not be an election.
+fn heartbeat(raft: &Raft) -> Option<String> {
+    let (heartbeat, min) = (raft.heartbeat_ms, raft.election_timeout_min_ms);
+    if heartbeat == 0 {
+        return Some("raft.heartbeat_ms: must be positive".into());
+    }
+    (min <= heartbeat.saturating_mul(2)).then(|| {
+        format!(
+            "raft.election_timeout_min_ms: {min} must be more than twice raft.heartbeat_ms, \
+             which is {heartbeat}"
+        )
+    })
+}
+
+/// The time-outs of two candidates must have room to differ.
+fn election(raft: &Raft) -> Option<String> {
+    let (min, max) = (raft.election_timeout_min_ms, raft.election_timeout_max_ms);
+    (max <= min).then(|| {
+        format!(
+            "raft.election_timeout_max_ms: {max} must be more than raft.election_timeout_min_ms, \
+             which is {min}"
+        )
+    })
+}
+
+fn positive(key: &str, value: u64) -> Option<String> {
+    (value == 0).then(|| format!("{key}: must be positive"))
+}
+
+/// A lease must outlive the loss of a leader, or issuing stops at every failover: followers wait the longest
+/// election time-out, then one more for the election, then up to a quarter of the lease until the next
+/// renewal. 500 ms are left for the network and for a busy machine.
+fn lease(config: &Config) -> Option<String> {
+    let duration = config.lease.duration_ms;
+    let election = config.raft.election_timeout_max_ms;
+    let least = election.saturating_mul(2).saturating_add(duration / 4).saturating_add(500);
+    (duration <= least).then(|| {
+        format!(
+            "lease.duration_ms: {duration} must be more than {least}, which is twice \
+             raft.election_timeout_max_ms ({election}), a quarter of the lease and 500 ms"
+        )
+    })
+}
+
+fn level(level: &str) -> Option<String> {
+    let error = EnvFilter::try_new(level).err()?;
+    Some(format!("log.level: `{level}` is no level or filter: {error}"))
+}

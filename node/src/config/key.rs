@@ -1,0 +1,151 @@
+//! Every key of the configuration: its name, variable, flag and meaning, in one table.
+
+/// How the text of a variable or a flag is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// As it stands.
+    Text,
+    /// A whole number.
+    Number,
+    /// `true` or `false`.
+    Switch,
+    /// Texts separated by commas.
+    List,
+}
+
+/// One key of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key {
+    /// The name in the file, dots between the tables.
+    pub(crate) name: &'static str,
+    /// How its text is read.
+    pub(crate) kind: Kind,
+    /// The flag, without its dashes. Forming and joining is what everybody types, so `cluster-` is left out.
+    pub(crate) flag: &'static str,
+    /// What stands for the value in the help.
+    pub(crate) value: &'static str,
+    /// What it means.
+    pub(crate) help: &'static str,
+}
+
+/// Every key, in the order of the help.
+pub(crate) const KEYS: &[Key] = &[
+    text("data_dir", "data-dir", "DIR", "The folder of log, snapshots and keys"),
+    switch(
+        "data_slots",
+        "data-slots",
+        "Replicas on this host share `data_dir`: each takes the lowest free slot-N folder in it",
+    ),
+    text(
+        "issuer",
+        "issuer",
+        "URL",
+        "The issuer in every descriptor, the same on every node: an https URL, or http on loopback",
+    ),
+    text("http.listen", "http-listen", "IP:PORT", "Where the public API listens"),
+    text(
+        "http.advertise",
+        "http-advertise",
+        "URL",
+        "The base URL at which clients reach this node [default: made from the listener]",
+    ),
+    text("peer.listen", "peer-listen", "IP:PORT", "Where other nodes are listened to"),
+    text(
+        "peer.advertise",
+        "peer-advertise",
+        "HOST:PORT",
+        "Where other nodes reach this node [default: made from the listener]",
+    ),
+    list(
+        "cluster.secret_file",
+        "secret-file",
+        "FILE",
+        "The cluster secret: one file, or two with a comma while it is being changed",
+    ),
+    list(
+        "cluster.join",
+        "join",
+        "HOST:PORT",
+        "Where other nodes may be found; names are resolved anew at each try",
+    ),
+    number(
+        "cluster.bootstrap_expect",
+        "bootstrap-expect",
+        "N",
+        "Form a new cluster of N such nodes, unless one exists already",
+    ),
+    number("raft.heartbeat_ms", "raft-heartbeat-ms", "MS", "How often a leader says that it is there"),
+    number(
+        "raft.election_timeout_min_ms",
+        "raft-election-timeout-min-ms",
+        "MS",
+        "The shortest election time-out",
+    ),
+    number(
+        "raft.election_timeout_max_ms",
+        "raft-election-timeout-max-ms",
+        "MS",
+        "The longest election time-out",
+    ),
+    number("raft.snapshot_entries", "raft-snapshot-entries", "N", "Build a snapshot after so many entries"),
+    number(
+        "raft.keep_entries",
+        "raft-keep-entries",
+        "N",
+        "Keep so many entries before a snapshot, for followers that lag",
+    ),
+    number(
+        "raft.install_timeout_ms",
+        "raft-install-timeout-ms",
+        "MS",
+        "How long sending and installing a snapshot may take",
+    ),
+    number(
+        "raft.promote_after_ms",
+        "raft-promote-after-ms",
+        "MS",
+        "How long a new node keeps up before it becomes a voter",
+    ),
+    number(
+        "lease.duration_ms",
+        "lease-duration-ms",
+        "MS",
+        "How long a node decides from its own memory; the same on every node",
+    ),
+    text("log.format", "log-format", "text|json", "The form of a log line"),
+    text("log.level", "log-level", "LEVEL", "A level, or a filter such as `info,hapi_raft=debug`"),
+];
+
+const fn text(name: &'static str, flag: &'static str, value: &'static str, help: &'static str) -> Key {
+    Key { name, kind: Kind::Text, flag, value, help }
+}
+
+const fn number(name: &'static str, flag: &'static str, value: &'static str, help: &'static str) -> Key {
+    Key { name, kind: Kind::Number, flag, value, help }
+}
+
+const fn list(name: &'static str, flag: &'static str, value: &'static str, help: &'static str) -> Key {
+    Key { name, kind: Kind::List, flag, value, help }
+}
+
+const fn switch(name: &'static str, flag: &'static str, help: &'static str) -> Key {
+    Key { name, kind: Kind::Switch, flag, value: "true|false", help }
+}
+
+impl Key {
+    /// The key of that name.
+    pub(crate) fn named(name: &str) -> Option<&'static Self> {
+        KEYS.iter().find(|key| key.name == name)
+    }
+
+    /// The environment variable: exactly one for each key, since it is never split back into a name.
+    pub(crate) fn variable(&self) -> String {
+        format!("HAPI_{}", self.name.replace('.', "_").to_uppercase())
+    }
+}
+
+/// The candidate that `unknown` was most likely meant to be.
+pub(super) fn nearest(unknown: &str, candidates: impl IntoIterator<Item = String>) -> String {
+    let distance = |known: &String| strsim::damerau_levenshtein(unknown, known);
+    candidates.into_iter().min_by_key(distance).unwrap_or_default()
+}

@@ -1,0 +1,22 @@
+//! `hapi-registry`: a distributed MCP registry that is a Connect Authority.
+//!
+//! One binary: `serve` is a node, `dev` a whole cluster on one machine, the other verbs talk to nodes. This crate is
+//! the only one that reads the wall clock, randomness, the environment and configuration files.
+
+mod api;
+mod auth;
+mod cli;
+mod clock;
+mod config;
+mod cursor;
+mod issue;
+mod listen;
+mod load;
+mod metrics;
+mod problem;
+mod serve;
+mod signing;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

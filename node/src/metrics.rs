@@ -1,0 +1,80 @@
+//! What `/metrics` shows of this process; no label has unbounded values.
+
+use axum::http::{Method, StatusCode};
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder,
+    process_collector::ProcessCollector,
+};
+use std::time::Duration;
+
+/// From 10 µs to 10 s: a connect takes well below a millisecond, a write under load may take seconds.
+const SECONDS: [f64; 19] = [
+    0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+    0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// The counters of the public API; those of replication join the same registry.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    seconds: HistogramVec,
+    decisions: IntCounterVec,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let requests = IntCounterVec::new(
+            Opts::new("hapi_http_requests_total", "Requests to the public API."),
+            &["method", "route", "status"],
+        )?;
+        let seconds = HistogramVec::new(
+            HistogramOpts::new("hapi_http_request_seconds", "Time to answer a request.")
+                .buckets(SECONDS.into()),
+            &["route"],
+        )?;
+        let decisions = IntCounterVec::new(
+            Opts::new("hapi_connect_decisions_total", "Connect decisions by code; `ok` is a descriptor."),
+            &["code"],
+        )?;
+        registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(seconds.clone()))?;
+        registry.register(Box::new(decisions.clone()))?;
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        Ok(Self { registry, requests, seconds, decisions })
+    }
+
+    /// Where other parts of the process register theirs.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(crate) fn request(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
+        self.requests.with_label_values(&[known(method), route, status.as_str()]).inc();
+        self.seconds.with_label_values(&[route]).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn decision(&self, code: &str) {
+        self.decisions.with_label_values(&[code]).inc();
+    }
+
+    pub(crate) fn render(&self) -> prometheus::Result<String> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+/// A client may invent methods; the label must not.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::HEAD => "HEAD",
+        _ => "other",
+    }
+}

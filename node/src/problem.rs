@@ -1,0 +1,192 @@
+//! The only map from our errors to HTTP: RFC 9457 problem details, with `code` and `error` beside.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use hapi_raft::{ProposeError, ReadError};
+use hapi_registry_state::{Refusal, Rejection};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// An error as clients see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    index: Option<u64>,
+    retry_after: Option<u32>,
+}
+
+/// The body of an error.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemBody {
+    /// Always `about:blank`: `code` tells what happened.
+    r#type: &'static str,
+    /// The status in words.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// A sentence for people.
+    detail: String,
+    /// A word for programs.
+    code: &'static str,
+    /// The same word, where clients of the official registry look for it.
+    error: &'static str,
+    /// The index of the state that decided, where one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<u64>,
+    /// Seconds to wait before another try.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u32>,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), index: None, retry_after: None }
+    }
+
+    pub(crate) fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", detail)
+    }
+
+    pub(crate) fn unprocessable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", detail)
+    }
+
+    pub(crate) fn not_found(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, detail)
+    }
+
+    /// Missing, unknown, wrong, ended and revoked credentials are answered alike.
+    pub(crate) fn unauthenticated() -> Self {
+        let detail = "a valid token is needed: send `Authorization: Bearer hapi_…`";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+    }
+
+    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+
+    pub(crate) fn too_large(limit: usize) -> Self {
+        let detail = format!("the body is larger than {limit} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail)
+    }
+
+    /// This node cannot answer now; another one may.
+    pub(crate) fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
+        Self { retry_after: Some(1), ..problem }
+    }
+
+    pub(crate) fn at(self, index: u64) -> Self {
+        Self { index: Some(index), ..self }
+    }
+
+    /// The machine code, for metrics.
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let (code, detail) = (refusal.code(), refusal.to_string());
+        let status = match refusal {
+            Refusal::Unauthenticated => return Self::unauthenticated(),
+            Refusal::NoServingLease => return Self::unavailable(code, detail),
+            Refusal::Forbidden
+            | Refusal::PolicyBlocked(_)
+            | Refusal::ServerRevoked(_)
+            | Refusal::ServerUnverified(_)
+            | Refusal::TransportNotSupported(..) => StatusCode::FORBIDDEN,
+            Refusal::ServerNotFound(_) | Refusal::VersionNotFound(..) => StatusCode::NOT_FOUND,
+            Refusal::VariableRequired(_) | Refusal::InvalidRequest(_) => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, code, detail)
+    }
+}
+
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Self {
+        let status = match &rejection {
+            Rejection::Unauthenticated => return Self::unauthenticated(),
+            Rejection::Forbidden(_) | Rejection::NamespaceForbidden(_) => StatusCode::FORBIDDEN,
+            Rejection::VersionExists { .. }
+            | Rejection::RemoteUrlTaken { .. }
+            | Rejection::TooManyVersions { .. }
+            | Rejection::StatusUnchanged(_)
+            | Rejection::ActNotApplicable(..)
+            | Rejection::Invalid(_) => StatusCode::BAD_REQUEST,
+            Rejection::ServerNotFound(_)
+            | Rejection::VersionNotFound { .. }
+            | Rejection::SubjectNotFound(_)
+            | Rejection::TokenNotFound(_)
+            | Rejection::TenantNotFound(_)
+            | Rejection::KeyNotFound(_)
+            | Rejection::NodeNotFound(_) => StatusCode::NOT_FOUND,
+            Rejection::Revoked
+            | Rejection::NotModerated
+            | Rejection::AlreadyBootstrapped
+            | Rejection::TokenExists(_)
+            | Rejection::TenantMismatch(_)
+            | Rejection::KeyExists(_)
+            | Rejection::TooManyKeys { .. }
+            | Rejection::WrongKeyState(..)
+            | Rejection::KeyTooYoung { .. }
+            | Rejection::KeyStillNeeded { .. }
+            | Rejection::NodeDraining(_)
+            | Rejection::NodeNotDraining(_) => StatusCode::CONFLICT,
+        };
+        Self::new(status, rejection.code(), rejection.to_string())
+    }
+}
+
+impl From<ProposeError> for Problem {
+    fn from(error: ProposeError) -> Self {
+        tracing::warn!(%error, "a write did not go through");
+        let detail = error.to_string();
+        match error {
+            ProposeError::Refused(_) => Self::invalid(detail),
+            ProposeError::NoLeader | ProposeError::Stopped => Self::unavailable("no_leader", detail),
+            ProposeError::Unknown(_) | ProposeError::Lagging(_) => {
+                Self::unavailable("outcome_unknown", detail)
+            }
+        }
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        tracing::debug!(%error, "no quorum answered a read");
+        Self::unavailable("no_serving_lease", "this node has no word from a majority: ask another one")
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = ProblemBody {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            code: self.code,
+            error: self.code,
+            index: self.index,
+            retry_after: self.retry_after,
+        };
+        let mut response = (self.status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
