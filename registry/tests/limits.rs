@@ -111,12 +111,14 @@ fn a_version_claims_at_most_256_urls() {
 /// A placeholder takes three bytes of the URL, and has all of its choices beside it once the URL is read.
 #[test]
 fn a_document_that_swells_when_it_is_read_is_refused() {
-    let choices = || (0..64).map(|number| format!("{number:0>200}")).collect::<Vec<_>>();
-    let url = |times: usize| format!("https://acme.ai/{}", "{v}/".repeat(times));
+    let choices = || (0..64).map(|number| format!("{number:0>60}")).collect::<Vec<_>>();
+    let urls = |count: usize| {
+        (0..count).map(|number| format!("https://acme.ai/{number}/{}", "{v}/".repeat(16))).collect()
+    };
     let mut cluster = Cluster::new();
     let results = cluster.import(vec![
-        document(&draft("1.0.0", vec![url(400)], choices())),
-        document(&draft("1.0.1", vec![url(40)], choices())),
+        document(&draft("1.0.0", urls(40), choices())),
+        document(&draft("1.0.1", urls(8), choices())),
     ]);
     assert!(is_invalid(&results[0]), "{:?}", results[0]);
     assert_eq!(results[1], Ok(()));
