@@ -99,7 +99,7 @@ pub(crate) struct Raft {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Lease {
-    /// How long a node may decide from its own memory after it asked the leader.
+    /// How long a lease lasts. Nodes agree on it when they join; issuing by lease is still to come.
     pub(crate) duration_ms: u64,
 }
 

@@ -110,7 +110,7 @@ pub(crate) const KEYS: &[Key] = &[
         "lease.duration_ms",
         "lease-duration-ms",
         "MS",
-        "How long a node decides from its own memory; the same on every node",
+        "The length of a serving lease, agreed on at joining; nothing uses it yet",
     ),
     text("log.format", "log-format", "text|json", "The form of a log line"),
     text("log.level", "log-level", "LEVEL", "A level, or a filter such as `info,hapi_raft=debug`"),
