@@ -28,11 +28,12 @@ use axum::{
     routing::get,
 };
 use hapi_raft::{Committed, Replica};
-use hapi_registry_state::{Command, Outcome, Right};
+use hapi_registry_state::{Command, Outcome};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::sync::Semaphore;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{AllowOrigin, CorsLayer},
@@ -46,6 +47,8 @@ pub(crate) struct Api {
     pub(crate) desk: Desk,
     pub(crate) cursors: CursorKey,
     pub(crate) metrics: Metrics,
+    /// Places for documents that strangers have judged.
+    pub(crate) validations: Semaphore,
     /// Base URL that clients reach this node by.
     pub(crate) http: String,
 }
@@ -58,12 +61,6 @@ impl Api {
             Outcome::Rejected(rejection) => Err(Problem::from(rejection).at(committed.index)),
             _ => Ok(committed),
         }
-    }
-
-    /// Lets a caller read governance data, and sees to it that what it reads is not stale.
-    pub(crate) async fn governance(&self, caller: &Authenticated) -> Result<u64, Problem> {
-        caller.require(Right::ReadGovernance)?;
-        Ok(self.replica.read_index().await?)
     }
 }
 

@@ -23,21 +23,34 @@ fn bearer(value: &str) -> Option<&str> {
 
 /// A caller with a valid token, of whatever role.
 #[derive(Clone, Debug)]
-pub(crate) struct Authenticated(pub(crate) Caller);
+pub(crate) struct Authenticated {
+    caller: Caller,
+    credential: Credential,
+}
 
 impl Authenticated {
     /// Checks the role before anything is done in the caller's name. Writes are judged once more at their
     /// place in the log; this check spares the log what would be rejected there.
     pub(crate) fn require(&self, right: Right) -> Result<&Caller, Problem> {
-        if self.0.role.may(right) {
-            Ok(&self.0)
+        if self.caller.role.may(right) {
+            Ok(&self.caller)
         } else {
             Err(Problem::forbidden(format!("this act needs the right to {right}")))
         }
     }
 
+    /// Lets a governor read what is not stale: a majority is asked first, and the credential judged anew on
+    /// the state that answers, since it may have been revoked in what this node had not seen.
+    pub(crate) async fn govern(&self, api: &Api) -> Result<(), Problem> {
+        self.require(Right::ReadGovernance)?;
+        api.replica.read_index().await?;
+        let caller = api.replica.state().authenticate(&self.credential, clock::now());
+        let caller = caller.ok_or_else(Problem::unauthenticated)?;
+        Self { caller, credential: self.credential.clone() }.require(Right::ReadGovernance).map(drop)
+    }
+
     pub(crate) fn principal(&self) -> Principal {
-        Principal::Token(self.0.token.clone())
+        Principal::Token(self.caller.token.clone())
     }
 }
 
@@ -46,7 +59,8 @@ impl FromRequestParts<Arc<Api>> for Authenticated {
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
         let credential = credential(&parts.headers)?.ok_or_else(Problem::unauthenticated)?;
-        authenticate(api, &credential).await.map(Self)
+        let caller = authenticate(api, &credential).await?;
+        Ok(Self { caller, credential })
     }
 }
 

@@ -1,11 +1,7 @@
 //! The issuing desk: from a request to a signed descriptor.
 
-use crate::{
-    clock,
-    problem::Problem,
-    signing::{ActiveSigner, Signing},
-};
-use hapi_descriptor::{Claims, ClientClaim, Jti, SCOPE_CONNECT, Seq, ServerClaim};
+use crate::{clock, problem::Problem, signing::Signing};
+use hapi_descriptor::{Claims, ClientClaim, Jti, SCOPE_CONNECT, Seq, ServerClaim, Signer};
 use hapi_raft::Replica;
 use hapi_registry_state::{ConnectRequest, Credential, Decision, Issuer, Refusal};
 use std::{sync::Arc, time::Duration};
@@ -52,19 +48,28 @@ impl Desk {
         min_index: Option<u64>,
     ) -> Result<Issued, Problem> {
         replica.read_index().await?;
-        self.wait_for(replica, min_index).await?;
+        self.wait_for(replica, credential, min_index).await?;
         let state = replica.state();
         let now = clock::now();
-        let active = self.signing.current().ok_or(Refusal::NoServingLease)?;
-        let issuer = Issuer { node: replica.node_id(), kid: active.kid.clone() };
+        let node = replica.node_id();
+        let (kid, signer) = self.signing.signer(&state, node).ok_or(Refusal::NoServingLease)?;
+        let issuer = Issuer { node, kid };
         let decision = state.decide(now, credential, request, &issuer);
         let decision = decision.map_err(|refusal| refuse(refusal, state.applied()))?;
-        let descriptor = self.sign(&active, &decision, now.seconds())?;
+        let descriptor = self.sign(&signer, &decision, now.seconds())?;
         Ok(Issued { descriptor, decision })
     }
 
-    async fn wait_for(&self, replica: &Replica, min_index: Option<u64>) -> Result<(), Problem> {
-        let Some(index) = min_index.filter(|index| *index > replica.state().applied()) else { return Ok(()) };
+    /// Waits for a state at or above `min_index`, but only for somebody.
+    async fn wait_for(
+        &self,
+        replica: &Replica,
+        credential: &Credential,
+        min_index: Option<u64>,
+    ) -> Result<(), Problem> {
+        let state = replica.state();
+        let Some(index) = min_index.filter(|index| *index > state.applied()) else { return Ok(()) };
+        state.authenticate(credential, clock::now()).ok_or_else(Problem::unauthenticated)?;
         if replica.wait_applied(index, MIN_INDEX_WAIT).await {
             return Ok(());
         }
@@ -72,11 +77,11 @@ impl Desk {
         Err(Problem::unavailable("no_serving_lease", detail).at(replica.state().applied()))
     }
 
-    fn sign(&self, active: &ActiveSigner, decision: &Decision, now: u64) -> Result<String, Problem> {
+    fn sign(&self, signer: &Signer, decision: &Decision, now: u64) -> Result<String, Problem> {
         let seq = Seq::from_parts(FIRST_INCARNATION, decision.index).ok_or(Refusal::NoServingLease)?;
         let mut jti = [0; 16];
         clock::fill_random(&mut jti);
-        Ok(active.signer.sign(&Claims {
+        Ok(signer.sign(&Claims {
             iss: self.issuer.clone(),
             aud: decision.endpoint.as_written().to_owned(),
             iat: now,

@@ -1,6 +1,8 @@
-//! The accept loop of the public API: bounded in connections, time and streams.
+//! The accept loop of the public API: bounded in connections and time.
 //!
-//! `axum::serve` arms no timer, so that hyper's header time-out would do nothing there; this loop does.
+//! `axum::serve` arms no timer, so that hyper's header time-out would do nothing there; this loop does. It
+//! speaks HTTP/1.1 alone: finding out whether a silent client means HTTP/2 would take no time-out, and who
+//! wants HTTP/2 has TLS in front, which brings it.
 
 use axum::Router;
 use hyper_util::{
@@ -18,10 +20,6 @@ use tokio::{
 const MAX_CONNECTIONS: usize = 16_384;
 /// A client that takes longer to send its headers is cut off.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most requests of one HTTP/2 connection at a time.
-const MAX_STREAMS: u32 = 256;
-/// The largest header list of an HTTP/2 request, in bytes.
-const MAX_HEADER_LIST: u32 = 64 * 1024;
 /// How long requests that run when the process is to stop may go on.
 const DRAIN: Duration = Duration::from_secs(10);
 /// Rest after an error of `accept`, most often for want of file descriptors.
@@ -71,14 +69,8 @@ async fn accept(
 }
 
 fn builder() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEADER_LIST)
-        .keep_alive_interval(HEADER_TIMEOUT);
     builder
 }
 

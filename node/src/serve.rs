@@ -12,7 +12,11 @@ use crate::{
 };
 use hapi_raft::{ClusterFacts, ClusterSecret, RaftTuning, Replica, StartError, WeakSecret};
 use std::{future::Future, io, net::TcpListener, path::PathBuf, sync::Arc};
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
+
+/// Documents that are judged for strangers at a time: each takes memory, and no token is asked for.
+const VALIDATIONS: usize = 64;
 
 /// The sockets of a node, open already: who opens them can choose any free port and learn which it is.
 pub(crate) struct Listeners {
@@ -60,12 +64,18 @@ pub(crate) async fn run(
         cursors: CursorKey::new(replica.derive("catalog cursor v1")),
         replica: replica.clone(),
         metrics,
+        validations: Semaphore::new(VALIDATIONS),
         http: http.clone(),
     });
     // Tests and tools wait for this line: from now on the node answers.
     tracing::info!(node = %replica.node_id(), http, peer = config.peer_advertise(), "listening");
+    let stopping = async {
+        shutdown.await;
+        // First of all, so that no request that is still taken waits for an election.
+        replica.hand_over().await;
+    };
     let served = tokio::select! {
-        served = listen::serve(listeners.http, router(api), shutdown) => served.map_err(ServeError::Listen),
+        served = listen::serve(listeners.http, router(api), stopping) => served.map_err(ServeError::Listen),
         reason = replica.failed() => Err(ServeError::Replica(reason)),
     };
     keeper.abort();

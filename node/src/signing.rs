@@ -4,16 +4,18 @@
 //! committed entry. The keeper sees to one active key, one prepared spare, and a daily change.
 
 use crate::clock;
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwap;
 use hapi_descriptor::Signer;
-use hapi_raft::Replica;
-use hapi_registry_state::{Command, KeyState, Kid, Outcome, Principal, PublicKey, Registry, SigningKey};
+use hapi_raft::{Committed, Replica};
+use hapi_registry_state::{
+    Command, KeyState, Kid, NodeId, Outcome, Principal, PublicKey, Registry, SigningKey, Timestamp,
+};
 use rustix::fs::{Mode, OFlags};
 use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 use zeroize::Zeroizing;
@@ -24,20 +26,14 @@ const ROTATION: u64 = 86_400;
 /// How often the keeper looks whether something is due.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The private keys of this node, and the one that signs now.
+/// Rest after the registry rejected an act: most often a clock that is ahead of the leader's.
+const REST: Duration = Duration::from_secs(10);
+
+/// The private keys of this node.
 pub(crate) struct Signing {
     folder: PathBuf,
-    keys: Mutex<BTreeMap<Kid, Arc<Signer>>>,
-    current: ArcSwapOption<ActiveSigner>,
-}
-
-/// A key that may sign, with its name as the registry knows it.
-#[derive(Debug)]
-pub(crate) struct ActiveSigner {
-    /// The key.
-    pub(crate) signer: Arc<Signer>,
-    /// Its name.
-    pub(crate) kid: Kid,
+    /// Written by the keeper alone, read by every issue.
+    keys: ArcSwap<BTreeMap<Kid, Arc<Signer>>>,
 }
 
 impl Signing {
@@ -50,116 +46,78 @@ impl Signing {
             let signer = read_key(&file?.path())?;
             keys.insert(Kid::from(signer.kid()), Arc::new(signer));
         }
-        Ok(Self { folder, keys: Mutex::new(keys), current: ArcSwapOption::empty() })
+        Ok(Self { folder, keys: ArcSwap::from_pointee(keys) })
     }
 
-    /// The key that signs now; none while the node has none that may.
-    pub(crate) fn current(&self) -> Option<Arc<ActiveSigner>> {
-        self.current.load_full()
+    /// The key that signs for `node` by the word of `state`; none while the node has none that may.
+    pub(crate) fn signer(&self, state: &Registry, node: NodeId) -> Option<(Kid, Arc<Signer>)> {
+        let held = self.keys.load();
+        let mut active = state.keys_of(node).filter(|(_, key)| key.state == KeyState::Active);
+        active.find_map(|(kid, _)| held.get(kid).map(|signer| (kid.clone(), signer.clone())))
     }
 
     /// Leads the keys through their life until the process ends.
     pub(crate) async fn keep(&self, replica: &Replica, http: &str, version: &str) {
         loop {
-            if let Some(command) = self.due(&replica.state(), replica, http, version) {
-                self.propose(replica, command).await;
-                continue;
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
-    async fn propose(&self, replica: &Replica, command: Command) {
-        let act = command.act();
-        match replica.propose(Principal::Node(replica.node_id()), command).await {
-            Ok(committed) => match committed.outcome {
-                Outcome::Rejected(rejection) => {
-                    tracing::warn!(act, %rejection, "the registry rejected this node's own act");
-                    tokio::time::sleep(LOOK).await;
+            let rest = match self.due(&replica.state(), replica.node_id(), http, version) {
+                Some(command) => propose(replica, command).await,
+                None => {
+                    self.delete_forgotten(replica).await;
+                    LOOK
                 }
-                _ => tracing::info!(act, index = committed.index, "done"),
-            },
-            Err(error) => {
-                tracing::debug!(act, %error, "not now");
-                tokio::time::sleep(LOOK).await;
-            }
+            };
+            tokio::time::sleep(rest).await;
         }
     }
 
-    /// The next act that is due, if any. Along the way, lets the active key sign.
-    fn due(&self, state: &Registry, replica: &Replica, http: &str, version: &str) -> Option<Command> {
-        let node = replica.node_id();
+    /// The next act that is due, if any. What makes room for a new key goes first.
+    fn due(&self, state: &Registry, node: NodeId, http: &str, version: &str) -> Option<Command> {
         let listed = state.roster().find(|(id, _)| *id == node).map(|(_, member)| member);
         if listed.is_none_or(|member| member.http != http || member.version != version) {
             return Some(Command::JoinRoster { http: http.into(), version: version.into() });
         }
-        let keys: Vec<_> = state.keys_of(node).collect();
-        let in_state = |wanted| keys.iter().filter(move |(kid, key)| key.state == wanted && self.holds(kid));
-        let active = in_state(KeyState::Active).next();
-        let spare = in_state(KeyState::Prepared).next();
-        self.let_sign(active.map(|(kid, _)| *kid));
-        let now = clock::now();
+        // Published and retired by the cluster's time, which may be ahead of this node's clock.
+        let now = clock::now().max(state.at());
+        let keys: Vec<_> = state.keys_of(node).filter(|(_, key)| key.state != KeyState::Revoked).collect();
+        self.orphan(&keys)
+            .or_else(|| ended(&keys, now))
+            .or_else(|| self.takeover(state, &keys, now))
+            .or_else(|| self.spare(state, &keys))
+    }
+
+    /// A key whose private half is lost signs nothing any more.
+    fn orphan(&self, keys: &[(&Kid, &SigningKey)]) -> Option<Command> {
+        let held = self.keys.load();
+        let lost =
+            |(kid, key): &&(&Kid, &SigningKey)| key.state != KeyState::Retired && !held.contains_key(*kid);
+        keys.iter().find(lost).map(|(kid, _)| Command::RetireKey((*kid).clone()))
+    }
+
+    /// The spare takes over when no key signs, and once a day.
+    fn takeover(&self, state: &Registry, keys: &[(&Kid, &SigningKey)], now: Timestamp) -> Option<Command> {
+        let in_state = |wanted| keys.iter().find(move |(_, key)| key.state == wanted);
+        let (kid, spare) = in_state(KeyState::Prepared)?;
         let prepublish = u64::from(state.settings().key_prepublish);
-        let is_ripe =
-            |key: &SigningKey| now >= key.published_at.plus_seconds(prepublish) || state.is_forming(now);
-        let is_old = |key: &SigningKey| now >= key.changed_at.plus_seconds(ROTATION);
-        match (active, spare) {
-            (_, None) => self.unpublished(state).or_else(|| self.make_key()),
-            (None, Some((kid, key))) if is_ripe(key) => Some(Command::ActivateKey((*kid).clone())),
-            (Some((_, old)), Some((kid, key))) if is_old(old) && is_ripe(key) => {
-                Some(Command::ActivateKey((*kid).clone()))
-            }
-            _ => self.forgettable(state, &keys, now.seconds()),
-        }
+        let is_known = now >= spare.published_at.plus_seconds(prepublish) || state.is_forming(now);
+        let is_old = |(_, key): &(&Kid, &SigningKey)| now >= key.changed_at.plus_seconds(ROTATION);
+        let is_due = in_state(KeyState::Active).is_none_or(is_old);
+        (is_known && is_due).then(|| Command::ActivateKey((*kid).clone()))
     }
 
-    fn holds(&self, kid: &Kid) -> bool {
-        self.lock().contains_key(kid)
-    }
-
-    fn let_sign(&self, kid: Option<&Kid>) {
-        let current = self.current.load();
-        if current.as_ref().map(|active| &active.kid) == kid {
-            return;
+    /// A published spare is always at hand, as far as the limit of live keys leaves room.
+    fn spare(&self, state: &Registry, keys: &[(&Kid, &SigningKey)]) -> Option<Command> {
+        let has_spare = keys.iter().any(|(_, key)| key.state == KeyState::Prepared);
+        if has_spare || keys.len() >= SigningKey::MAX_LIVE {
+            return None;
         }
-        let signer = kid.and_then(|kid| self.lock().get(kid).cloned().map(|signer| (signer, kid.clone())));
-        self.current.store(signer.map(|(signer, kid)| Arc::new(ActiveSigner { signer, kid })));
-    }
-
-    /// A retired key whose descriptors have all ended. Keys whose private half is lost go first.
-    fn forgettable(&self, state: &Registry, keys: &[(&Kid, &SigningKey)], now: u64) -> Option<Command> {
-        let retired = |key: &SigningKey| key.state == KeyState::Retired;
-        let ended = |key: &SigningKey| now > key.changed_at.seconds() + SigningKey::RETIRED_LIFE;
-        let orphan = |kid: &Kid, key: &SigningKey| {
-            matches!(key.state, KeyState::Prepared | KeyState::Active) && !self.holds(kid)
-        };
-        if let Some((kid, _)) = keys.iter().find(|(kid, key)| orphan(kid, key)) {
-            return Some(Command::RetireKey((*kid).clone()));
-        }
-        let due = keys.iter().find(|(_, key)| retired(key) && ended(key)).map(|(kid, _)| (*kid).clone());
-        self.delete_files_of_forgotten(state);
-        due.map(Command::RemoveKey)
-    }
-
-    /// Deletes private keys that the registry no longer lists, or lists as revoked.
-    fn delete_files_of_forgotten(&self, state: &Registry) {
-        let live =
-            |kid: &Kid| state.keys().any(|(known, key)| known == kid && key.state != KeyState::Revoked);
-        let mut keys = self.lock();
-        let gone: Vec<_> = keys.keys().filter(|kid| !live(kid)).cloned().collect();
-        for kid in gone {
-            if let Err(error) = fs::remove_file(self.folder.join(kid.as_str())) {
-                tracing::warn!(%kid, %error, "an old signing key could not be deleted");
-            }
-            keys.remove(&kid);
-        }
+        self.unpublished(state).or_else(|| self.make_key())
     }
 
     /// A key that was made here but whose publication did not go through.
     fn unpublished(&self, state: &Registry) -> Option<Command> {
         let listed = |kid: &Kid| state.keys().any(|(known, _)| known == kid);
-        let keys = self.lock();
-        let (_, signer) = keys.iter().find(|(kid, _)| !listed(kid))?;
+        let held = self.keys.load();
+        let (_, signer) = held.iter().find(|(kid, _)| !listed(kid))?;
         Some(Command::PublishKey(PublicKey::from(signer.public_jwk().clone())))
     }
 
@@ -172,12 +130,59 @@ impl Signing {
             tracing::error!(%error, "a new signing key could not be saved");
             return None;
         }
-        self.lock().insert(Kid::from(signer.kid()), Arc::new(signer));
+        let mut keys = BTreeMap::clone(&self.keys.load());
+        keys.insert(Kid::from(signer.kid()), Arc::new(signer));
+        self.keys.store(Arc::new(keys));
         Some(Command::PublishKey(public))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Kid, Arc<Signer>>> {
-        self.keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    /// Deletes private keys that the registry does not list (any more), or lists as revoked. A state that
+    /// lags behind must not have the word on that.
+    async fn delete_forgotten(&self, replica: &Replica) {
+        if self.forgotten(&replica.state()).is_empty() || replica.read_index().await.is_err() {
+            return;
+        }
+        let mut keys = BTreeMap::clone(&self.keys.load());
+        for kid in self.forgotten(&replica.state()) {
+            if let Err(error) = fs::remove_file(self.folder.join(kid.as_str())) {
+                tracing::warn!(%kid, %error, "an old signing key could not be deleted");
+            }
+            keys.remove(&kid);
+        }
+        self.keys.store(Arc::new(keys));
+    }
+
+    fn forgotten(&self, state: &Registry) -> Vec<Kid> {
+        let is_live =
+            |kid: &Kid| state.keys().any(|(known, key)| known == kid && key.state != KeyState::Revoked);
+        self.keys.load().keys().filter(|kid| !is_live(kid)).cloned().collect()
+    }
+}
+
+/// A retired key whose descriptors have all ended.
+fn ended(keys: &[(&Kid, &SigningKey)], now: Timestamp) -> Option<Command> {
+    let ended = |(_, key): &&(&Kid, &SigningKey)| {
+        key.state == KeyState::Retired && now > key.changed_at.plus_seconds(SigningKey::RETIRED_LIFE)
+    };
+    keys.iter().find(ended).map(|(kid, _)| Command::RemoveKey((*kid).clone()))
+}
+
+/// Proposes in this node's own name; yields how long to rest before the next act.
+async fn propose(replica: &Replica, command: Command) -> Duration {
+    let act = command.act();
+    match replica.propose(Principal::Node(replica.node_id()), command).await {
+        Ok(Committed { outcome: Outcome::Rejected(rejection), .. }) => {
+            tracing::warn!(act, %rejection, "the registry rejected this node's own act");
+            REST
+        }
+        Ok(Committed { index, .. }) => {
+            tracing::info!(act, index, "done");
+            Duration::ZERO
+        }
+        Err(error) => {
+            tracing::debug!(act, %error, "not now");
+            LOOK
+        }
     }
 }
 

@@ -116,6 +116,7 @@ fn connect(
         rounds: rounds(node.clone()),
         membership: tokio::sync::Mutex::new(()),
         callers: Mutex::new(BTreeSet::new()),
+        strangers: Mutex::new(BTreeSet::new()),
         is_lost: AtomicBool::new(false),
         failure: watch::Sender::new(None),
         stopping: AtomicBool::new(false),

@@ -42,9 +42,20 @@ struct Inner {
 }
 
 impl Inner {
-    fn members(&self) -> &Members {
-        let own_is_newer = self.own.at >= self.told.at && !self.own.members.is_empty();
-        if own_is_newer { &self.own.members } else { &self.told.members }
+    fn own_is_newer(&self) -> bool {
+        self.own.at >= self.told.at && !self.own.members.is_empty()
+    }
+
+    /// A member by this node's own log or, where that is older, by what was told. A word of others may add
+    /// members but never changes a pin that this node has committed itself.
+    fn member(&self, node: u64) -> Option<&PeerNode> {
+        let told = || self.told.members.get(&node).filter(|_| !self.own_is_newer());
+        self.own.members.get(&node).or_else(told)
+    }
+
+    fn members(&self) -> Members {
+        let told = if self.own_is_newer() { Members::new() } else { self.told.members.clone() };
+        told.into_iter().chain(self.own.members.clone()).collect()
     }
 }
 
@@ -68,7 +79,7 @@ impl Directory {
     }
 
     pub(crate) fn standing(&self, node: u64, key_sha256: &[u8; 32]) -> Standing {
-        match self.read().members().get(&node) {
+        match self.read().member(node) {
             Some(member) if member.key_sha256 == *key_sha256 => Standing::Pinned,
             Some(_) => Standing::WrongKey,
             None => Standing::Unknown,
@@ -78,7 +89,7 @@ impl Directory {
     /// Takes what a member says of itself. Ignored unless it holds the member's pinned key.
     pub(crate) fn announce(&self, node: u64, record: PeerNode) {
         let mut inner = self.write();
-        if inner.members().get(&node).is_some_and(|member| member.key_sha256 == record.key_sha256) {
+        if inner.member(node).is_some_and(|member| member.key_sha256 == record.key_sha256) {
             inner.announced.insert(node, record);
         }
     }
@@ -86,12 +97,12 @@ impl Directory {
     /// Where `node` is reached, `host:port`.
     pub(crate) fn address(&self, node: u64) -> Option<String> {
         let inner = self.read();
-        let record = inner.announced.get(&node).or_else(|| inner.members().get(&node));
+        let record = inner.announced.get(&node).or_else(|| inner.member(node));
         record.map(|record| record.peer.clone())
     }
 
     pub(crate) fn members(&self) -> Members {
-        self.read().members().clone()
+        self.read().members()
     }
 
     /// Members that announced something else of themselves than the membership says.
@@ -143,6 +154,16 @@ mod tests {
         assert_eq!(directory.standing(2, &[3; 32]), Standing::WrongKey);
         directory.set_own(roll(9, &[(1, member(1, "a"))]));
         assert_eq!(directory.standing(2, &[2; 32]), Standing::Unknown);
+    }
+
+    #[test]
+    fn what_is_told_never_changes_a_committed_pin() {
+        let directory = Directory::default();
+        directory.set_own(roll(1, &[(1, member(1, "a"))]));
+        directory.tell(roll(5, &[(1, member(9, "evil")), (2, member(2, "b"))]));
+        assert_eq!(directory.standing(1, &[1; 32]), Standing::Pinned);
+        assert_eq!(directory.standing(1, &[9; 32]), Standing::WrongKey);
+        assert_eq!(directory.standing(2, &[2; 32]), Standing::Pinned);
     }
 
     #[test]

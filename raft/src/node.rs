@@ -19,6 +19,7 @@ use hapi_storage::StorageMetrics;
 use openraft::{async_runtime::watch::WatchReceiver, metrics::RaftMetrics};
 use std::{
     collections::BTreeSet,
+    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -54,6 +55,8 @@ pub(crate) struct Node {
     pub(crate) membership: tokio::sync::Mutex<()>,
     /// Addresses from which nodes asked that a lookup may not have found.
     pub(crate) callers: Mutex<BTreeSet<String>>,
+    /// Addresses at which somebody with another secret was met and reported.
+    pub(crate) strangers: Mutex<BTreeSet<SocketAddr>>,
     /// Whether someone unknown spoke as a member: the membership may have moved on without this node.
     pub(crate) is_lost: AtomicBool,
     pub(crate) failure: watch::Sender<Option<String>>,

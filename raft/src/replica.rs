@@ -179,6 +179,16 @@ impl Replica {
         }
     }
 
+    /// Lets another voter lead, if this node does. Called before a node stops taking requests, so that none
+    /// has to wait for an election.
+    pub async fn hand_over(&self) {
+        let node = self.0.node.clone();
+        let handing = self.0.runtime.handle().spawn(async move { node.hand_over().await });
+        if let Err(error) = handing.await {
+            tracing::warn!(%error, "leadership was not handed over");
+        }
+    }
+
     /// A subkey of the first cluster secret, equal on all nodes (HKDF-SHA-256).
     pub fn derive(&self, label: &str) -> [u8; 32] {
         self.0.secrets[0].derive(label)

@@ -1,7 +1,7 @@
 //! From a [`Config`] to a running [`Node`].
 
 use crate::{
-    ClusterSecret, Config, Environment,
+    ClusterFacts, ClusterSecret, Config, Environment,
     assemble::assemble,
     autopilot,
     certificate::Subject,
@@ -11,8 +11,9 @@ use crate::{
     peer::server,
     tls::{Tls, TlsError},
     types::TypeConfig,
+    wire::{self, WireError},
 };
-use hapi_storage::{Failure, OpenError, Options, Storage};
+use hapi_storage::{Failure, MetaStore, OpenError, Options, Storage};
 use openraft::async_runtime::watch::WatchReceiver;
 use std::{io, path::PathBuf, sync::Arc};
 use thiserror::Error;
@@ -82,7 +83,9 @@ pub(crate) async fn start(
     let identity = Identity::load(&config.data_dir, &storage.meta, &*environment).await?;
     let tls = Tls::new(&secrets, Subject::Node(identity.id), &identity.key)?;
     let listener = listen(&config)?;
+    let facts = config.facts.clone();
     let node = assemble(config, environment, &storage, &identity, &tls).await?;
+    check_facts(&storage.meta, &facts, matches!(node.desk.phase(), Phase::Searching)).await?;
     spawn_tasks(&node, listener, tls, storage.failure());
     Ok(Started { node, storage })
 }
@@ -106,6 +109,27 @@ fn check(config: &Config, secrets: &[ClusterSecret]) -> Result<(), StartError> {
         1 | 2 => Ok(()),
         more => wrong(format!("{more} cluster secrets were given; one, or two while it is being changed")),
     }
+}
+
+/// Where the facts stand that this node entered its cluster with.
+const FACTS: &str = "facts";
+
+/// What the nodes of a cluster agreed on must not drift with a setting of one of them: its descriptors would
+/// be refused everywhere. A node that is in no cluster yet may still change them.
+async fn check_facts(meta: &MetaStore, facts: &ClusterFacts, fresh: bool) -> Result<(), StartError> {
+    let unreadable = |error: WireError| StartError::Config(format!("the facts on disk: {error}"));
+    let stored = meta.get(FACTS).map_err(|error| StartError::Config(error.to_string()))?;
+    if let Some(stored) = stored.filter(|_| !fresh) {
+        let stored: ClusterFacts = wire::decode(&stored).map_err(unreadable)?;
+        return match stored.difference(facts) {
+            None => Ok(()),
+            Some((name, there, here)) => {
+                Err(StartError::Config(format!("{name} is {here} here, but this node's cluster has {there}")))
+            }
+        };
+    }
+    let bytes = wire::encode(facts).map_err(unreadable)?;
+    meta.put(FACTS, bytes).await.map_err(|error| StartError::Config(error.to_string()))
 }
 
 async fn open_storage(dir: PathBuf) -> Result<Storage<TypeConfig>, StartError> {

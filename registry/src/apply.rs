@@ -1,6 +1,6 @@
 //! The one door through which the registry changes.
 
-use crate::{Command, Entry, Outcome, Registry, Rejection};
+use crate::{Command, Entry, Outcome, Principal, Registry, Rejection, Right};
 
 impl Registry {
     /// Applies the entry at `index`.
@@ -13,6 +13,16 @@ impl Registry {
         let outcome = self.execute(entry).unwrap_or_else(Outcome::Rejected);
         self.audit(entry, &outcome);
         outcome
+    }
+
+    /// Hashing the state costs every replica; the cluster itself may, and whoever operates it.
+    fn checkpoint(&self, by: &Principal) -> Result<Outcome, Rejection> {
+        match by {
+            Principal::System | Principal::Node(_) => Ok(Outcome::Done),
+            Principal::Token(_) | Principal::ClusterSecret => {
+                self.require(by, Right::Operate).map(|()| Outcome::Done)
+            }
+        }
     }
 
     /// Passes over an entry that is not for the registry, such as a change of Raft's membership.
@@ -46,7 +56,7 @@ impl Registry {
             Command::JoinRoster { http, version } => self.join_roster(by, http, version),
             Command::DrainNode(node) => self.drain_node(by, *node),
             Command::LeaveRoster(node) => self.leave_roster(by, *node),
-            Command::Checkpoint => Ok(Outcome::Done),
+            Command::Checkpoint => self.checkpoint(by),
         }
     }
 }

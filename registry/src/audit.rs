@@ -80,6 +80,14 @@ impl Registry {
         self.audit.iter().map(|record| &**record)
     }
 
+    /// The part of the chain behind `index`, oldest first.
+    pub fn audit_records_after(&self, index: u64) -> impl Iterator<Item = &AuditRecord> {
+        // Indexes rise along the chain; an entry leaves at most one record.
+        let from = self.audit.binary_search_by(|record| record.index.cmp(&(index + 1)));
+        let from = from.unwrap_or_else(|place| place);
+        self.audit.focus().narrow(from..).into_iter().map(|record| &**record)
+    }
+
     /// The chain's hash.
     pub fn audit_head(&self) -> [u8; 32] {
         self.audit_head

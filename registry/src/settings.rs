@@ -104,8 +104,9 @@ impl Settings {
                 self.ttl_min, self.ttl_default, self.ttl_max
             )));
         }
-        if self.key_prepublish > 86_400 {
-            return Err(Rejection::Invalid("key_prepublish is at most 86400 seconds".into()));
+        if self.key_prepublish > 0 && !(60..=86_400).contains(&self.key_prepublish) {
+            let text = "key_prepublish is 60 to 86400 seconds, at least twice the max-age of the key set; 0 is for tests";
+            return Err(Rejection::Invalid(text.into()));
         }
         Ok(())
     }

@@ -8,9 +8,6 @@ use hapi_descriptor::{Jwk, JwkError};
 use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc};
 
-/// The most keys of one node that are prepared, active or retired at a time.
-const MAX_LIVE_KEYS: usize = 3;
-
 /// How long after its first key a cluster counts as forming, in seconds. A constant, so that a longer
 /// [`Settings::key_prepublish`](crate::Settings::key_prepublish) never makes an old cluster a forming one.
 const FORMING: u32 = 60;
@@ -117,6 +114,9 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
+    /// The most keys of one node that are prepared, active or retired at a time.
+    pub const MAX_LIVE: usize = 3;
+
     /// How long a retired key still verifies, in seconds: the longest descriptor and a verifier's
     /// leeway, with room for the clocks of two nodes to differ.
     pub const RETIRED_LIFE: u64 = TTL_CEILING as u64 + 15;
@@ -133,8 +133,8 @@ impl Registry {
             return Err(Rejection::KeyExists(kid));
         }
         let live = self.keys_of(node).filter(|(_, key)| key.state != KeyState::Revoked).count();
-        if live >= MAX_LIVE_KEYS {
-            return Err(Rejection::TooManyKeys { node, limit: MAX_LIVE_KEYS });
+        if live >= SigningKey::MAX_LIVE {
+            return Err(Rejection::TooManyKeys { node, limit: SigningKey::MAX_LIVE });
         }
         let (state, at) = (KeyState::Prepared, self.at);
         let key = SigningKey { node, public: public.clone(), state, published_at: at, changed_at: at };

@@ -1,14 +1,11 @@
 //! `/v1/audit`: the chained record of every act.
 
-use super::Api;
+use super::{Api, body::Query};
 use crate::{
     auth::Authenticated,
     problem::{Problem, ProblemBody},
 };
-use axum::{
-    Json as Answer,
-    extract::{Query, State},
-};
+use axum::{Json as Answer, extract::State};
 use hapi_registry_state::AuditRecord;
 use serde::{Deserialize, Serialize};
 use std::{fmt::Write, sync::Arc};
@@ -63,10 +60,9 @@ pub(crate) async fn records(
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(Problem::invalid(format!("`limit` must be from 1 to {MAX_LIMIT}, got {limit}")));
     }
-    api.governance(&caller).await?;
+    caller.govern(&api).await?;
     let state = api.replica.state();
-    let behind = state.audit_records().filter(|record| record.index > query.after);
-    let records = behind.take(limit).map(shape).collect();
+    let records = state.audit_records_after(query.after).take(limit).map(shape).collect();
     Ok(Answer(AuditPage { records, head: hex(&state.audit_head()), index: state.applied() }))
 }
 

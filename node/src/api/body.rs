@@ -3,15 +3,18 @@
 use crate::problem::Problem;
 use axum::{
     body::{self, Body},
-    extract::{FromRequest, Request},
-    http::header,
+    extract::{self, FromRequest, FromRequestParts, Request},
+    http::{StatusCode, header, request::Parts},
 };
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 /// The largest body of an ordinary request, in bytes.
 pub(crate) const SMALL: usize = 16 * 1024;
+
+/// A client that takes longer to send its body is cut off.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A JSON body of at most [`SMALL`] bytes.
 pub(crate) struct Json<T>(pub(crate) T);
@@ -21,6 +24,30 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         parse(&read(request, SMALL).await?).map(Self)
+    }
+}
+
+/// Query parameters; what is wrong with them is a problem like any other.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = extract::Query::from_request_parts(parts, state).await;
+        query.map(|extract::Query(query)| Self(query)).map_err(|error| Problem::invalid(error.body_text()))
+    }
+}
+
+/// Parts of the path, likewise.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = extract::Path::from_request_parts(parts, state).await;
+        path.map(|extract::Path(path)| Self(path)).map_err(|error| Problem::invalid(error.body_text()))
     }
 }
 
@@ -35,7 +62,10 @@ pub(crate) async fn read(request: Request, limit: usize) -> Result<Bytes, Proble
 }
 
 async fn collect(body: Body, limit: usize) -> Result<Bytes, Problem> {
-    body::to_bytes(body, limit).await.map_err(|error| {
+    let read = tokio::time::timeout(BODY_TIMEOUT, body::to_bytes(body, limit)).await;
+    let read =
+        read.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body took too long"))?;
+    read.map_err(|error| {
         let too_large = error.source().is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
         if too_large { Problem::too_large(limit) } else { Problem::invalid("the body ended early") }
     })

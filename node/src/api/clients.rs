@@ -1,14 +1,15 @@
 //! `/v1/clients`: who may ask for descriptors.
 
-use super::{Api, body::Json, tokens::parse_optional};
+use super::{
+    Api,
+    body::{Json, Path},
+    tokens::parse_optional,
+};
 use crate::{
     auth::Authenticated,
     problem::{Problem, ProblemBody},
 };
-use axum::{
-    Json as Answer,
-    extract::{Path, State},
-};
+use axum::{Json as Answer, extract::State};
 use hapi_descriptor::Jwk;
 use hapi_registry_state::{Client, ClientId, Command, PublicKey, Right};
 use serde::{Deserialize, Serialize};
@@ -55,7 +56,7 @@ pub(crate) async fn list(
     State(api): State<Arc<Api>>,
     caller: Authenticated,
 ) -> Result<Answer<ClientList>, Problem> {
-    api.governance(&caller).await?;
+    caller.govern(&api).await?;
     let state = api.replica.state();
     let clients = state.clients().map(|(id, client)| shape(id, client)).collect();
     Ok(Answer(ClientList { clients, index: state.applied() }))

@@ -89,7 +89,7 @@ async fn not_ready(api: &Api) -> Option<String> {
         Ok(Err(error)) => return Some(format!("no word from a majority of the cluster: {error}")),
         Ok(Ok(_)) => {}
     }
-    let signing = api.desk.signing.current().is_some();
+    let signing = api.desk.signing.signer(&api.replica.state(), api.replica.node_id()).is_some();
     (!signing).then(|| "this node's signing key is not active yet".into())
 }
 

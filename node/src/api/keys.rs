@@ -1,14 +1,15 @@
 //! `/v1/keys`: the public halves of the nodes' signing keys.
 
-use super::{Api, body::Json, receipt::Receipt};
+use super::{
+    Api,
+    body::{Json, Path},
+    receipt::Receipt,
+};
 use crate::{
     auth::Authenticated,
     problem::{Problem, ProblemBody},
 };
-use axum::{
-    Json as Answer,
-    extract::{Path, State},
-};
+use axum::{Json as Answer, extract::State};
 use hapi_descriptor::Jwk;
 use hapi_registry_state::{Command, Kid, Right, SigningKey};
 use serde::{Deserialize, Serialize};
@@ -51,7 +52,7 @@ pub(crate) async fn list(
     State(api): State<Arc<Api>>,
     caller: Authenticated,
 ) -> Result<Answer<KeyList>, Problem> {
-    api.governance(&caller).await?;
+    caller.govern(&api).await?;
     let state = api.replica.state();
     Ok(Answer(KeyList { keys: state.keys().map(shape).collect(), index: state.applied() }))
 }

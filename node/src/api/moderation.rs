@@ -1,14 +1,15 @@
 //! `/v1/moderation`: acts that bind every node, and the records that they leave.
 
-use super::{Api, body::Json, receipt::Receipt};
+use super::{
+    Api,
+    body::{Json, Query},
+    receipt::Receipt,
+};
 use crate::{
     auth::Authenticated,
     problem::{Problem, ProblemBody},
 };
-use axum::{
-    Json as Answer,
-    extract::{Query, State},
-};
+use axum::{Json as Answer, extract::State};
 use hapi_registry_state::{Act, Command, Moderation, Outcome, Right, Subject};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -100,7 +101,7 @@ pub(crate) async fn records(
     caller: Authenticated,
     Query(query): Query<RecordsQuery>,
 ) -> Result<Answer<Records>, Problem> {
-    api.governance(&caller).await?;
+    caller.govern(&api).await?;
     let state = api.replica.state();
     let records = match query.subject {
         None => state.moderations().map(|(subject, record)| shape(subject, record)).collect(),

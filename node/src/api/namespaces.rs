@@ -1,14 +1,14 @@
 //! `/v1/namespaces`: private or public.
 
-use super::{Api, body::Json};
+use super::{
+    Api,
+    body::{Json, Path},
+};
 use crate::{
     auth::Authenticated,
     problem::{Problem, ProblemBody},
 };
-use axum::{
-    Json as Answer,
-    extract::{Path, State},
-};
+use axum::{Json as Answer, extract::State};
 use hapi_registry_state::{Command, Namespace, Right};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

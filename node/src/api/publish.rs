@@ -10,7 +10,7 @@ use axum::{
     extract::{Request, State},
 };
 use hapi_registry_state::{
-    Command, Issue, Right, Rules, ServerJson, Severity, Strictness, validate as inspect,
+    Command, Issue, Rejection, Right, Rules, ServerJson, Severity, Strictness, validate as inspect,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -34,6 +34,11 @@ pub(crate) async fn publish(
     let bytes = body::read(request, MAX_DOCUMENT).await?;
     let document = ServerJson::parse(&bytes, rules(&api)).map_err(|issues| refused(&issues))?.server;
     let (name, version) = (document.name().clone(), document.version().clone());
+    // Versions never go: what is known here to exist needs no entry of the log to be refused.
+    if api.replica.state().entry(&name, &version).is_some() {
+        let (name, version) = (name.to_string(), version.to_string());
+        return Err(Rejection::VersionExists { name, version }.into());
+    }
     let committed = api.write(&caller, Command::Publish(document)).await?;
     let listed = api.replica.state().entry(&name, &version);
     listed.as_ref().and_then(ServerResponse::new).map(Json).ok_or_else(|| {
@@ -62,6 +67,8 @@ pub(crate) async fn validate(
     State(api): State<Arc<Api>>,
     request: Request,
 ) -> Result<Json<Validation>, Problem> {
+    let busy = |_| Problem::unavailable("busy", "too many documents are being judged: try again");
+    let _place = api.validations.try_acquire().map_err(busy)?;
     let bytes = body::read(request, MAX_DOCUMENT).await?;
     let issues = inspect(&bytes, rules(&api));
     let valid = !issues.iter().any(|issue| issue.severity == Severity::Error);

@@ -1,13 +1,13 @@
 //! The catalog, in the shapes of the official MCP registry API.
 
-use super::Api;
+use super::{Api, body::Path};
 use crate::{
     auth::Reader,
     problem::{Problem, ProblemBody},
 };
 use axum::{
     Json,
-    extract::{Path, RawQuery, State},
+    extract::{RawQuery, State},
 };
 use hapi_registry_state::{
     ListQuery, Listed, NameError, Page, ServerName, Timestamp, Version, VersionFilter,

@@ -18,7 +18,7 @@ pub(crate) async fn show(
     State(api): State<Arc<Api>>,
     caller: Authenticated,
 ) -> Result<Answer<Settings>, Problem> {
-    api.governance(&caller).await?;
+    caller.govern(&api).await?;
     Ok(Answer(api.replica.state().settings().clone()))
 }
 

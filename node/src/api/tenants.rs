@@ -1,14 +1,14 @@
 //! `/v1/tenants`: which servers a company's clients may reach.
 
-use super::{Api, body::Json};
+use super::{
+    Api,
+    body::{Json, Path},
+};
 use crate::{
     auth::Authenticated,
     problem::{Problem, ProblemBody},
 };
-use axum::{
-    Json as Answer,
-    extract::{Path, State},
-};
+use axum::{Json as Answer, extract::State};
 use hapi_registry_state::{Command, Right, Tenant, TenantId};
 use serde::Serialize;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub(crate) async fn list(
     State(api): State<Arc<Api>>,
     caller: Authenticated,
 ) -> Result<Answer<TenantList>, Problem> {
-    api.governance(&caller).await?;
+    caller.govern(&api).await?;
     let state = api.replica.state();
     let shape =
         |(id, policy): (&TenantId, &Tenant)| ShownTenant { id: id.to_string(), policy: policy.clone() };

@@ -1,16 +1,16 @@
 //! `/v1/tokens`: API tokens, shown once and kept as hashes.
 
-use super::{Api, body::Json, receipt::Receipt};
+use super::{
+    Api,
+    body::{Json, Path},
+    receipt::Receipt,
+};
 use crate::{
     auth::Authenticated,
     clock,
     problem::{Problem, ProblemBody},
 };
-use axum::{
-    Json as Answer,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json as Answer, extract::State, http::StatusCode};
 use hapi_registry_state::{Command, NewToken, Right, Role, Token, TokenId, mint};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -125,7 +125,7 @@ pub(crate) async fn list(
     State(api): State<Arc<Api>>,
     caller: Authenticated,
 ) -> Result<Answer<TokenList>, Problem> {
-    api.governance(&caller).await?;
+    caller.govern(&api).await?;
     let state = api.replica.state();
     let tokens = state.tokens().map(|(id, token)| shape(id, token)).collect();
     Ok(Answer(TokenList { tokens, index: state.applied() }))

@@ -42,6 +42,11 @@ impl Bootstrap {
                 Ok(())
             }
             (Err(unknown @ BootstrapError::Unknown(_)), Some(_)) => Err(Failure::from(unknown)),
+            (Err(unknown @ BootstrapError::Unknown(_)), None) => {
+                // It may be the only operator token that there will ever be.
+                say(&token)?;
+                Err(Failure::from(unknown))
+            }
             (Err(error), file) => {
                 // Surely nothing was done, so the file holds a token of nobody.
                 file.as_ref().map(std::fs::remove_file);

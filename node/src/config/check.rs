@@ -78,6 +78,7 @@ fn secret_files(count: usize) -> Option<String> {
 fn bootstrap_expect(config: &Config) -> Option<String> {
     match config.cluster.bootstrap_expect {
         Some(0) => Some("cluster.bootstrap_expect: must be at least 1".into()),
+        Some(10..) => Some("cluster.bootstrap_expect: must be at most 9; further nodes join".into()),
         _ => None,
     }
 }

@@ -159,6 +159,7 @@ fn every_rule_has_a_sentence_that_names_the_key() {
             "cluster.secret_file: 3 files: at most two secrets are valid at a time",
         ),
         ("cluster.bootstrap_expect = 0", "cluster.bootstrap_expect: must be at least 1"),
+        ("cluster.bootstrap_expect = 10", "cluster.bootstrap_expect: must be at most 9; further nodes join"),
         ("raft.heartbeat_ms = 0", "raft.heartbeat_ms: must be positive"),
         (
             "raft.heartbeat_ms = 200",

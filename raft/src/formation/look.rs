@@ -5,7 +5,7 @@ use crate::{
     directory::Standing,
     formation::phase::Sighting,
     node::Node,
-    peer::{message::Hello, route::ASK_TIMEOUT},
+    peer::{dial::DialError, link::AskError, message::Hello, route::ASK_TIMEOUT},
 };
 use futures::future::join_all;
 use std::{
@@ -38,10 +38,21 @@ impl Node {
                     met.insert(hello.sighting.node, Met { address, hello });
                 }
                 Ok(_) => {}
-                Err(error) => tracing::debug!(%address, %error, "nobody met"),
+                Err(error) => self.report(address, &error),
             }
         }
         met.into_values().collect()
+    }
+
+    /// Nobody at home is everyday; somebody with another secret is a mistake that an operator must see.
+    fn report(&self, address: SocketAddr, error: &AskError) {
+        let stranger = matches!(error, AskError::Dial(DialError::Handshake { .. }));
+        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        if stranger && strangers.insert(address) {
+            tracing::warn!(%address, %error, "a node there has another cluster secret, or is none of ours");
+        } else {
+            tracing::debug!(%address, %error, "nobody met");
+        }
     }
 
     async fn addresses(&self) -> Vec<SocketAddr> {

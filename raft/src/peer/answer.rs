@@ -10,7 +10,7 @@ use crate::{
         VoteMessage,
     },
     propose::{arrival_deadline, check_size, may_travel},
-    types::TypeConfig,
+    types::{TypeConfig, Vote},
 };
 use hapi_registry_state::Principal;
 use openraft::{
@@ -43,6 +43,11 @@ fn caller_id(caller: &Peer) -> Result<u64, Refusal> {
         Subject::Node(id) => Ok(id),
         Subject::Operator => Err(Refusal::WrongCaller),
     }
+}
+
+/// A leader or candidate speaks for itself: a member must not vote or append in the name of another.
+fn speaks_for_itself(vote: &Vote, caller: &Peer) -> Result<(), Refusal> {
+    if vote.leader_id.node_id == caller_id(caller)? { Ok(()) } else { Err(Refusal::NotYourself) }
 }
 
 impl Answer for Hello {
@@ -172,20 +177,23 @@ impl Answer for AppendEntriesRequest<TypeConfig> {
     async fn answer(
         self,
         node: &Arc<Node>,
-        _caller: &Peer,
+        caller: &Peer,
     ) -> Result<AppendEntriesResponse<TypeConfig>, Refusal> {
+        speaks_for_itself(&self.vote, caller)?;
         node.raft.append_entries(self).await.map_err(unable)
     }
 }
 
 impl Answer for VoteMessage {
-    async fn answer(self, node: &Arc<Node>, _caller: &Peer) -> Result<VoteResponse<TypeConfig>, Refusal> {
+    async fn answer(self, node: &Arc<Node>, caller: &Peer) -> Result<VoteResponse<TypeConfig>, Refusal> {
+        speaks_for_itself(&self.0.vote, caller)?;
         node.raft.vote(self.0).await.map_err(unable)
     }
 }
 
 impl Answer for PreVoteMessage {
-    async fn answer(self, node: &Arc<Node>, _caller: &Peer) -> Result<VoteResponse<TypeConfig>, Refusal> {
+    async fn answer(self, node: &Arc<Node>, caller: &Peer) -> Result<VoteResponse<TypeConfig>, Refusal> {
+        speaks_for_itself(&self.0.vote, caller)?;
         node.raft.pre_vote(self.0).await.map_err(unable)
     }
 }
@@ -194,8 +202,9 @@ impl Answer for TransferLeaderRequest<TypeConfig> {
     async fn answer(
         self,
         node: &Arc<Node>,
-        _caller: &Peer,
+        caller: &Peer,
     ) -> Result<TransferLeaderResponse<TypeConfig>, Refusal> {
+        speaks_for_itself(self.from_leader(), caller)?;
         node.raft.handle_transfer_leader(self).await.map_err(unable)
     }
 }
@@ -213,7 +222,8 @@ impl Answer for SnapshotChunk {
 }
 
 impl Answer for SnapshotInstall {
-    async fn answer(self, node: &Arc<Node>, _caller: &Peer) -> Result<SnapshotResponse<TypeConfig>, Refusal> {
+    async fn answer(self, node: &Arc<Node>, caller: &Peer) -> Result<SnapshotResponse<TypeConfig>, Refusal> {
+        speaks_for_itself(&self.vote, caller)?;
         let image = node.arrival.complete(self.sha256).await?;
         let snapshot = SnapshotOf::<TypeConfig, _> { meta: self.meta, snapshot: image };
         node.raft.install_full_snapshot(self.vote, snapshot).await.map_err(unable)

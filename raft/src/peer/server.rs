@@ -36,7 +36,7 @@ use std::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 
@@ -45,6 +45,10 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections at a time. A member keeps four to each other one.
 const MOST_CONNECTIONS: usize = 1024;
+
+/// Handshakes at a time. They have places of their own, so that strangers who never finish one keep no
+/// member from coming back.
+const MOST_HANDSHAKES: usize = 256;
 
 /// Requests at a time over one connection.
 const MOST_STREAMS: u32 = 1024;
@@ -55,17 +59,17 @@ const WINDOW_BYTES: u32 = 4 << 20;
 /// Answers callers until the runtime ends.
 pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener, tls: Tls) {
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let handshakes = Arc::new(Semaphore::new(MOST_HANDSHAKES));
     let router = router(node);
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok(handshake) = handshakes.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, address)) => {
-                let (router, tls) = (router.clone(), tls.clone());
+                let (router, tls, places) = (router.clone(), tls.clone(), places.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = connection(stream, tls, router).await {
+                    if let Err(error) = connection(stream, tls, router, handshake, &places).await {
                         tracing::debug!(%address, %error, "peer connection ended");
                     }
-                    drop(place);
                 });
             }
             Err(error) => {
@@ -81,9 +85,13 @@ async fn connection(
     stream: TcpStream,
     tls: Tls,
     router: Router,
+    handshake: OwnedSemaphorePermit,
+    places: &Semaphore,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     stream.set_nodelay(true)?;
     let stream = timeout(HANDSHAKE_TIMEOUT, tls.acceptor.accept(stream)).await??;
+    let _place = places.try_acquire()?;
+    drop(handshake);
     let peer = Peer::of(stream.get_ref().1.peer_certificates())?;
     let service = TowerToHyperService::new(router.layer(Extension(peer)));
     let mut builder = Builder::new(TokioExecutor::new());

@@ -16,7 +16,7 @@ use crate::{
     tls::Tls,
     types::PeerNode,
 };
-use hapi_registry_state::{Command, Outcome};
+use hapi_registry_state::{Command, NewToken, Outcome, PresentedToken, Rejection, Role, mint};
 use std::{sync::Arc, time::Duration};
 
 /// Someone at the other end of the peer plane, who claims to be `subject` with the key of `seed`.
@@ -164,18 +164,27 @@ async fn nonsense_is_refused_and_the_connection_lives_on() {
     assert!(link.ask(&Release { cluster_id: 1 }, Duration::from_secs(5)).await.is_ok());
 }
 
+fn first_operator() -> Command {
+    let (_, token) = mint(Role::Operator, rand::random::<u8>);
+    let PresentedToken { id, hash, role } = token;
+    let (client, tenant, namespaces, expires_at) = (None, None, Vec::new(), None);
+    Command::Bootstrap(NewToken { id, hash, role, client, tenant, namespaces, expires_at })
+}
+
 #[tokio::test]
 async fn the_secret_alone_bootstraps_through_any_node() {
     let homes = homes(3);
     let replicas = start_all(&homes).await;
     leader(&replicas).await;
     let secret = ClusterSecret::parse(SECRET.as_bytes()).unwrap();
+    let mut outcomes = Vec::new();
     for home in &homes {
-        let outcome = propose_bootstrap(&secret, &home.address(), Command::Checkpoint).await.unwrap();
-        assert_eq!(outcome, Outcome::Done);
+        outcomes.push(propose_bootstrap(&secret, &home.address(), first_operator()).await.unwrap());
     }
+    let again = Outcome::Rejected(Rejection::AlreadyBootstrapped);
+    assert_eq!(outcomes, [Outcome::Done, again.clone(), again]);
     let wrong = ClusterSecret::parse(OTHER_SECRET.as_bytes()).unwrap();
-    let refused = propose_bootstrap(&wrong, &homes[0].address(), Command::Checkpoint).await;
+    let refused = propose_bootstrap(&wrong, &homes[0].address(), first_operator()).await;
     assert!(matches!(refused, Err(BootstrapError::Unreachable(_))), "{refused:?}");
 }
 

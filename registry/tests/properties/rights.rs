@@ -65,7 +65,7 @@ fn may(registry: &Registry, Entry { at, by, command }: &Entry) -> bool {
     };
     let node = matches!(by, Principal::Node(_));
     match command {
-        Command::Checkpoint => true,
+        Command::Checkpoint => live(Role::Operator) || matches!(by, Principal::System | Principal::Node(_)),
         Command::Bootstrap(token) => *by == Principal::ClusterSecret && token.role == Role::Operator,
         Command::Publish(document) => publishes(document.name().namespace()),
         Command::SetStatus { name, .. } => publishes(name.namespace()),

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::process::{Child, ChildStdin, Command};
 
 /// How long a node may take to hand leadership over and finish its requests, before it is killed.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(20);
 
 /// A running node.
 #[derive(Debug)]
