@@ -49,8 +49,8 @@ pub(crate) struct Load {
     /// Stop after so many requests
     #[arg(long, value_name = "N")]
     requests: Option<u64>,
-    /// A server to connect to, NAMESPACE/NAME[@VERSION]; may be repeated. With --mode publish, the beginning
-    /// of the names of the servers to publish
+    /// A server to connect to, NAMESPACE/NAME or NAMESPACE/NAME@VERSION; may be repeated. With --mode publish,
+    /// the beginning of the names of the servers to publish
     #[arg(long = "server", value_name = "REF", required = true)]
     servers: Vec<ServerRef>,
     /// Where connects are sent
