@@ -6,7 +6,7 @@
     reason = "a test stops at the first surprise"
 )]
 
-use hapi_cluster_tests::{Cluster, document, publish_all, wait_until};
+use hapi_cluster_tests::{Cluster, Node, document, publish_all, wait_until};
 use hapi_descriptor::{Expectations, KeySet, verify};
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -91,7 +91,7 @@ async fn a_node_with_another_issuer_is_refused_and_told_both() {
     settings.push(("HAPI_ISSUER".into(), "https://other.example".into()));
     let join = [cluster.node(0).peer().to_owned()];
     let folder = cluster.scratch().join("stranger");
-    let stranger = hapi_cluster_tests::Node::start(&folder, &cluster.secret(), &join, &settings);
+    let stranger = Node::start(&folder, &cluster.secret(), &join, &settings);
     wait_until("the stranger says why it cannot join", async || {
         let log = stranger.log();
         (log.contains("https://other.example") && log.contains("https://registry.example")).then_some(())
@@ -99,6 +99,20 @@ async fn a_node_with_another_issuer_is_refused_and_told_both() {
     .await;
     drop(stranger);
     cluster.kill(0);
+}
+
+#[tokio::test]
+async fn a_member_does_not_start_with_another_issuer_than_its_cluster_has() {
+    let mut cluster = Cluster::start(1).await;
+    cluster.stop(0);
+    let mut settings: Vec<(String, String)> = cluster.settings().to_vec();
+    settings.retain(|(name, _)| name != "HAPI_ISSUER");
+    settings.push(("HAPI_ISSUER".into(), "https://mistyped.example".into()));
+    let said = Node::try_start(&cluster.data(0), &cluster.secret(), &[], &settings);
+    let said = said.map(|node| node.log()).unwrap_err();
+    assert!(said.contains("https://mistyped.example") && said.contains("https://registry.example"), "{said}");
+    cluster.restart(0);
+    cluster.wait_ready().await;
 }
 
 #[tokio::test]
