@@ -79,7 +79,7 @@ async fn a_placeholder_without_a_value_is_asked_for() {
 #[tokio::test]
 async fn no_credential_and_bad_ones_are_answered_alike() {
     let cluster = stocked().await;
-    let ended = json!({ "role": "client", "client": "brief", "expires_in": 1 });
+    let ended = json!({ "role": "client", "client": "brief", "expires_in": 3 });
     let ended = cluster.make_token(ended).await;
     let revoked = cluster.make_token(json!({ "role": "client", "client": "gone" })).await;
     let id = revoked.split('_').nth(2).unwrap();

@@ -1,5 +1,6 @@
 //! One cluster, one caller, one form of answer.
 
+use super::table::{Column, table};
 use super::{Failure, Output, say};
 use hapi_client::{Client, Method};
 use serde_json::{Value, value::RawValue};
@@ -23,6 +24,12 @@ impl Session {
     /// Reads `path`.
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
         self.act(Method::GET, path).await
+    }
+
+    /// Reads `path` and shows the list under `field`, for people as a table.
+    pub(crate) async fn list(&self, path: &str, field: &str, columns: &[Column]) -> Result<(), Failure> {
+        let answer = self.get(path).await?;
+        self.show(&answer, |answer| table(columns, answer[field].as_array().into_iter().flatten()))
     }
 
     /// Sends `body` to `path`.

@@ -61,13 +61,7 @@ impl Tenants {
     pub(super) async fn run(self) -> Result<(), Failure> {
         match self {
             Self::Put(put) => put.run().await,
-            Self::List(List { remote }) => {
-                let session = remote.session()?;
-                let answer = session.get("/v1/tenants").await?;
-                session.show(&answer, |answer| {
-                    table::table(COLUMNS, answer["tenants"].as_array().into_iter().flatten())
-                })
-            }
+            Self::List(List { remote }) => remote.session()?.list("/v1/tenants", "tenants", COLUMNS).await,
         }
     }
 }

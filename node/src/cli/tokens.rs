@@ -87,13 +87,7 @@ impl Tokens {
     pub(super) async fn run(self) -> Result<(), Failure> {
         match self {
             Self::Create(create) => create.run().await,
-            Self::List(List { remote }) => {
-                let session = remote.session()?;
-                let answer = session.get("/v1/tokens").await?;
-                session.show(&answer, |answer| {
-                    table::table(COLUMNS, answer["tokens"].as_array().into_iter().flatten())
-                })
-            }
+            Self::List(List { remote }) => remote.session()?.list("/v1/tokens", "tokens", COLUMNS).await,
             Self::Revoke(Revoke { id, remote }) => {
                 let session = remote.session()?;
                 let path = format!("/v1/tokens/{}", encode(&id));
