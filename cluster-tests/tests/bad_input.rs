@@ -97,6 +97,27 @@ async fn the_catalog_answers_bad_queries_as_the_official_registry_does() {
 }
 
 #[tokio::test]
+async fn an_import_reports_each_dirty_entry_by_name_and_takes_the_others() {
+    let cluster = Cluster::start(1).await;
+    let meta = json!({ "io.modelcontextprotocol.registry/official": { "status": "weird" } });
+    let mut nameless = document("ai.acme/c", "1.0.0");
+    nameless["name"] = json!("no slash");
+    let list = json!({ "servers": [
+        { "server": document("ai.acme/a", "1.0.0") },
+        { "server": document("ai.acme/b", "1.0.0"), "_meta": meta },
+        { "server": nameless },
+        { "nothing": 1 },
+        { "server": document("ai.acme/a", "1.0.0") },
+    ] });
+    let report = cluster.operator(0).post("/v1/import", &list).await.ok();
+    assert_eq!(report["imported"], 1);
+    let rejected: Vec<_> =
+        report["rejected"].as_array().unwrap().iter().map(|entry| &entry["name"]).collect();
+    assert_eq!(rejected, ["ai.acme/b", "no slash", "?", "ai.acme/a"]);
+    assert!(report["rejected"][0]["reason"].as_str().unwrap().contains("weird"), "{report}");
+}
+
+#[tokio::test]
 async fn moderation_names_what_it_does_not_know() {
     let cluster = Cluster::start(1).await;
     publish_all(&cluster.publisher(0), &[document("ai.acme/a", "1.0.0")]).await;

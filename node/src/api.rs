@@ -97,9 +97,9 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/openapi.json", get(describe))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
+        .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(api.clone(), observe))
         .layer(cors())
-        .layer(CatchPanicLayer::custom(panicked))
         .with_state(api)
 }
 
@@ -165,13 +165,13 @@ async fn observe(State(api): State<Arc<Api>>, request: Request, next: Next) -> R
     let route = request.extensions().get::<MatchedPath>().cloned();
     let method = request.method().clone();
     let started = Instant::now();
-    if let Some(redirect) = without_trailing_slash(&request) {
-        return redirect;
-    }
-    if has_nul(request.uri().path()) {
-        return Problem::invalid("the path contains a NUL byte").into_response();
-    }
-    let response = next.run(request).await;
+    let response = match without_trailing_slash(&request) {
+        Some(redirect) => redirect,
+        None if has_nul(request.uri().path()) => {
+            Problem::invalid("the path contains a NUL byte").into_response()
+        }
+        None => next.run(request).await,
+    };
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     api.metrics.request(&method, route, response.status(), started.elapsed());
     response

@@ -31,12 +31,8 @@ pub(crate) struct Authenticated {
 impl Authenticated {
     /// Checks the role before anything is done in the caller's name. Writes are judged once more at their
     /// place in the log; this check spares the log what would be rejected there.
-    pub(crate) fn require(&self, right: Right) -> Result<&Caller, Problem> {
-        if self.caller.role.may(right) {
-            Ok(&self.caller)
-        } else {
-            Err(Problem::forbidden(format!("this act needs the right to {right}")))
-        }
+    pub(crate) fn require(&self, right: Right) -> Result<(), Problem> {
+        permit(&self.caller, right)
     }
 
     /// Lets a governor read what is not stale: a majority is asked first, and the credential judged anew on
@@ -45,12 +41,19 @@ impl Authenticated {
         self.require(Right::ReadGovernance)?;
         api.replica.read_index().await?;
         let caller = api.replica.state().authenticate(&self.credential, clock::now());
-        let caller = caller.ok_or_else(Problem::unauthenticated)?;
-        Self { caller, credential: self.credential.clone() }.require(Right::ReadGovernance).map(drop)
+        permit(&caller.ok_or_else(Problem::unauthenticated)?, Right::ReadGovernance)
     }
 
     pub(crate) fn principal(&self) -> Principal {
         Principal::Token(self.caller.token.clone())
+    }
+}
+
+fn permit(caller: &Caller, right: Right) -> Result<(), Problem> {
+    if caller.role.may(right) {
+        Ok(())
+    } else {
+        Err(Problem::forbidden(format!("this act needs the right to {right}")))
     }
 }
 

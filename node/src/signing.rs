@@ -72,8 +72,7 @@ impl Signing {
 
     /// The next act that is due, if any. What makes room for a new key goes first.
     fn due(&self, state: &Registry, node: NodeId, http: &str, version: &str) -> Option<Command> {
-        let listed = state.roster().find(|(id, _)| *id == node).map(|(_, member)| member);
-        if listed.is_none_or(|member| member.http != http || member.version != version) {
+        if state.member(node).is_none_or(|member| member.http != http || member.version != version) {
             return Some(Command::JoinRoster { http: http.into(), version: version.into() });
         }
         // Published and retired by the cluster's time, which may be ahead of this node's clock.
@@ -115,9 +114,8 @@ impl Signing {
 
     /// A key that was made here but whose publication did not go through.
     fn unpublished(&self, state: &Registry) -> Option<Command> {
-        let listed = |kid: &Kid| state.keys().any(|(known, _)| known == kid);
         let held = self.keys.load();
-        let (_, signer) = held.iter().find(|(kid, _)| !listed(kid))?;
+        let (_, signer) = held.iter().find(|(kid, _)| state.key(kid).is_none())?;
         Some(Command::PublishKey(PublicKey::from(signer.public_jwk().clone())))
     }
 
@@ -153,8 +151,7 @@ impl Signing {
     }
 
     fn forgotten(&self, state: &Registry) -> Vec<Kid> {
-        let is_live =
-            |kid: &Kid| state.keys().any(|(known, key)| known == kid && key.state != KeyState::Revoked);
+        let is_live = |kid: &Kid| state.key(kid).is_some_and(|key| key.state != KeyState::Revoked);
         self.keys.load().keys().filter(|kid| !is_live(kid)).cloned().collect()
     }
 }

@@ -25,9 +25,9 @@ pub(crate) enum Standing {
 
 /// All knowledge about members.
 ///
-/// Pins come from whichever list was decided last: the membership in this node's own log, or one that a
-/// pinned member told. The second matters to a node that was away: the leader may have become a member
-/// meanwhile, and the log that says so can only come from that leader.
+/// Pins come from the membership in this node's own log and, as far as it knows nothing of a member, from a
+/// later list that a pinned member told. That matters to a node that was away: the leader may have become a
+/// member meanwhile, and the log that says so can only come from that leader.
 ///
 /// Addresses move more often than keys (a restarted container gets a new one), so what a member announces
 /// of itself, proven by its pinned key, goes before what the membership says.

@@ -47,7 +47,7 @@ pub use propose::{Committed, ProposeError};
 pub use read_index::ReadError;
 pub use replica::Replica;
 pub use secret::{ClusterSecret, WeakSecret};
-pub use start::StartError;
+pub use start::{MOST_FOUNDERS, StartError};
 pub use status::{MemberStatus, Role, Status};
 pub use tls::TlsError;
 pub use types::{Logged, PeerNode, TypeConfig};

@@ -23,7 +23,7 @@ use tokio::{
 };
 
 /// The most nodes that may form a cluster at once. Further ones join it.
-const MOST_FOUNDERS: u16 = 9;
+pub const MOST_FOUNDERS: u16 = 9;
 
 /// Why a replica does not start.
 #[derive(Debug, Error)]

@@ -96,6 +96,11 @@ impl Registry {
         self.roster.iter().map(|(id, member)| (*id, &**member))
     }
 
+    /// The member with this id.
+    pub fn member(&self, node: NodeId) -> Option<&Member> {
+        self.roster.get(&node).map(|member| &**member)
+    }
+
     pub(crate) fn is_active_member(&self, node: NodeId) -> bool {
         self.roster.get(&node).is_some_and(|member| member.state == MemberState::Active)
     }

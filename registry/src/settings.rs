@@ -34,8 +34,8 @@ pub struct Settings {
     pub ttl_min: u32,
     /// Longest life that a client may ask for, in seconds.
     pub ttl_max: u32,
-    /// How long a new signing key is published before it may sign, in seconds. At least twice the
-    /// `max-age` of the JWK set, so that a verifier with a cached set knows the key.
+    /// How long a new signing key is published before it may sign, in seconds. At least 60, which is twice
+    /// the `max-age` of the JWK set, so that a verifier with a cached set knows the key; or 0, for tests.
     pub key_prepublish: u32,
 }
 

@@ -244,6 +244,11 @@ impl Registry {
         self.keys().filter(move |(_, key)| key.node == node)
     }
 
+    /// The key of this name.
+    pub fn key(&self, kid: &Kid) -> Option<&SigningKey> {
+        self.keys.get(kid).map(|key| &**key)
+    }
+
     /// All keys, by kid.
     pub fn keys(&self) -> impl Iterator<Item = (&Kid, &SigningKey)> {
         self.keys.iter().map(|(kid, key)| (kid, &**key))

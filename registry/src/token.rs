@@ -247,6 +247,11 @@ impl Registry {
         if self.acting(by)?.role.may(right) { Ok(()) } else { Err(Rejection::Forbidden(right)) }
     }
 
+    /// The token with this id.
+    pub fn token(&self, id: &TokenId) -> Option<&Token> {
+        self.tokens.get(id).map(|token| &**token)
+    }
+
     /// All tokens, by id.
     pub fn tokens(&self) -> impl Iterator<Item = (&TokenId, &Token)> {
         self.tokens.iter().map(|(id, token)| (id, &**token))

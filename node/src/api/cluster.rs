@@ -163,7 +163,7 @@ fn shown(checkpoint: &Checkpoint) -> ShownCheckpoint {
 }
 
 fn shape(member: &MemberStatus, state: &Registry) -> ShownMember {
-    let on_roster = state.roster().find(|(id, _)| *id == member.id).map(|(_, member)| member.state);
+    let on_roster = state.member(member.id).map(|member| member.state);
     ShownMember {
         id: member.id.to_string(),
         http: member.record.http.clone(),

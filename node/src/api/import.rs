@@ -27,7 +27,8 @@ const BATCH_ENTRIES: usize = 64;
 /// The body: a ServerList as the registry API gives it out.
 #[derive(Deserialize)]
 struct ServerList {
-    servers: Vec<Item>,
+    /// Each is parsed on its own, so that one that is broken spoils no other.
+    servers: Vec<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -94,7 +95,7 @@ pub(crate) async fn import(
     let mut report = ImportReport::default();
     let mut batch = Batch::default();
     for item in list.servers {
-        match parse(item) {
+        match parse(&item) {
             Ok((entry, flawed)) => {
                 report.flawed += usize::from(flawed);
                 batch.add(entry);
@@ -157,12 +158,13 @@ fn rejected(name: String, version: String, rejection: &Rejection) -> RejectedEnt
     RejectedEntry { name, version, code: rejection.code(), reason: rejection.to_string() }
 }
 
-fn parse(item: Item) -> Result<(Imported, bool), RejectedEntry> {
-    let raw = item.server.get();
+fn parse(text: &RawValue) -> Result<(Imported, bool), RejectedEntry> {
     let refuse = |reason: String| {
-        let (name, version) = identify(raw);
+        let (name, version) = identify(text.get());
         RejectedEntry { name, version, code: "invalid_request", reason }
     };
+    let item: Item = serde_json::from_str(text.get()).map_err(|error| refuse(error.to_string()))?;
+    let raw = item.server.get();
     let rules = Rules { strictness: Strictness::Import, allow_insecure_endpoints: false };
     let parsed = ServerJson::parse(raw.as_bytes(), rules).map_err(|issues| refuse(errors(&issues)))?;
     let instant = |field: &str, text: Option<String>| match text {
@@ -183,9 +185,10 @@ fn parse(item: Item) -> Result<(Imported, bool), RejectedEntry> {
     Ok((entry, flawed))
 }
 
-/// Name and version of a document that is not valid otherwise, for the report.
+/// Name and version of an entry that is not valid otherwise, for the report.
 fn identify(raw: &str) -> (String, String) {
     let value: serde_json::Value = serde_json::from_str(raw).unwrap_or_default();
-    let text = |field: &str| value.get(field).and_then(|text| text.as_str()).unwrap_or("?").to_owned();
+    let text =
+        |field: &str| value["server"].get(field).and_then(|text| text.as_str()).unwrap_or("?").to_owned();
     (text("name"), text("version"))
 }

@@ -81,7 +81,7 @@ pub(crate) async fn create(
     let id = new.id.clone();
     let committed = api.write(&caller, Command::CreateToken(new)).await?;
     let state = api.replica.state();
-    let shown = state.tokens().find(|(known, _)| **known == id).map(|(id, token)| shape(id, token));
+    let shown = state.token(&id).map(|token| shape(&id, token));
     let shown =
         shown.ok_or_else(|| Problem::unavailable("outcome_unknown", "made, but not seen here yet"))?;
     Ok((StatusCode::CREATED, Answer(CreatedToken { token: text, shown, index: committed.index })))

@@ -1,6 +1,7 @@
 //! The rules that values keep among each other. Each rule is a function that says what is wrong.
 
 use super::{Config, Raft};
+use hapi_raft::MOST_FOUNDERS;
 use tracing_subscriber::EnvFilter;
 use url::{Host, Url};
 
@@ -78,7 +79,9 @@ fn secret_files(count: usize) -> Option<String> {
 fn bootstrap_expect(config: &Config) -> Option<String> {
     match config.cluster.bootstrap_expect {
         Some(0) => Some("cluster.bootstrap_expect: must be at least 1".into()),
-        Some(10..) => Some("cluster.bootstrap_expect: must be at most 9; further nodes join".into()),
+        Some(expect) if expect > MOST_FOUNDERS => {
+            Some(format!("cluster.bootstrap_expect: must be at most {MOST_FOUNDERS}; further nodes join"))
+        }
         _ => None,
     }
 }
