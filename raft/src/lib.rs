@@ -18,6 +18,8 @@ mod directory;
 mod environment;
 mod formation;
 mod identity;
+#[allow(dead_code, reason = "the drivers that use it come next")]
+mod lease;
 mod machine;
 mod metrics;
 mod network;
@@ -41,6 +43,12 @@ pub use config::{ClusterFacts, Config, RaftTuning};
 pub use environment::Environment;
 pub use formation::phase::Stage;
 pub use identity::IdentityError;
+pub use lease::{
+    clock::Reading,
+    holder::Lease,
+    rules::{Mutant, Rules},
+    session::{Cover, Covered},
+};
 pub use machine::Checkpoint;
 pub use peer::{dial::DialError, resolve::ResolveError};
 pub use propose::{Committed, ProposeError};

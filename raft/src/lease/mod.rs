@@ -1,0 +1,16 @@
+//! Serving leases: every node issues from its own memory, and a revocation that was acknowledged holds on
+//! all of them.
+//!
+//! The rules are pure: [`holder`], [`session`] and [`issue`] take messages and clock readings and give
+//! answers, without sockets, tasks or clocks; [`board`] orders what issuers see. Nothing drives them yet:
+//! connects still ask a majority.
+//!
+//! Assumption: while a lease is in use, the *rates* of two nodes' clocks differ by less than 10 %. No
+//! *values* of clocks are compared, but for a check that refuses leases when they are far apart.
+
+pub(crate) mod board;
+pub(crate) mod clock;
+pub(crate) mod holder;
+pub(crate) mod issue;
+pub(crate) mod rules;
+pub(crate) mod session;

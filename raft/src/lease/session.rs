@@ -1,0 +1,385 @@
+//! The granter's side: what a leader must know of the leases it gave, and of those it does not know.
+
+use crate::lease::{
+    clock::{Reading, Terms},
+    rules::{Mutant, Rules},
+};
+use hapi_registry_state::NodeId;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// A lease that this session gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Given {
+    rho: u64,
+    at: Reading,
+}
+
+/// Why a request for a lease is turned down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// The session has not committed its opening entry yet.
+    NotOpen,
+    /// The read index belongs to another leadership: this session is over.
+    Over,
+    /// The node is not on the roster, or is draining.
+    NotOnRoster,
+}
+
+/// How it is known that a node obeys an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Cover {
+    /// It said that its issuers see the entry.
+    Confirmed,
+    /// Every lease that it may have had from before the entry has ended.
+    LeaseExpired,
+}
+
+/// How, and how soon, one node was covered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Covered {
+    /// The node.
+    pub node: NodeId,
+    /// How it is known.
+    pub cover: Cover,
+    /// Milliseconds since the seal began.
+    pub ms: u64,
+}
+
+/// A seal on its way: who is to be covered, and who is.
+#[derive(Clone, Debug)]
+struct Seal {
+    began: Reading,
+    members: BTreeMap<NodeId, Option<Covered>>,
+}
+
+/// What a leader remembers while it leads: made anew each time this process begins to lead, and bound to the
+/// leadership under which its opening entry was committed.
+///
+/// `L` identifies a leadership: the term and the node.
+#[derive(Clone, Debug)]
+pub(crate) struct Session<L> {
+    rules: Rules,
+    terms: Terms,
+    me: NodeId,
+    began: Reading,
+    opened: Option<L>,
+    floor: u64,
+    given: BTreeMap<NodeId, Vec<Given>>,
+    seals: BTreeMap<u64, Seal>,
+}
+
+impl<L: Copy + Eq> Session<L> {
+    /// Begins at `now`, which is after the election: what earlier sessions granted was asked for before.
+    pub(crate) fn new(rules: Rules, terms: Terms, me: NodeId, now: Reading) -> Self {
+        let (given, seals) = (BTreeMap::new(), BTreeMap::new());
+        Self { rules, terms, me, began: now, opened: None, floor: 0, given, seals }
+    }
+
+    /// The opening entry is committed, at `index` and under `leadership`. It is sealed like a deny-type
+    /// write: seals are cumulative, so that whatever an earlier session left unsealed is sealed with it.
+    pub(crate) fn open(
+        &mut self,
+        leadership: L,
+        index: u64,
+        roster: impl IntoIterator<Item = NodeId>,
+        now: Reading,
+    ) {
+        self.opened = Some(leadership);
+        self.seal(index, roster, now);
+    }
+
+    /// Whether the session is open under `leadership`.
+    pub(crate) fn is_open_under(&self, leadership: L) -> bool {
+        self.opened == Some(leadership)
+    }
+
+    /// Whether the opening entry is committed.
+    pub(crate) fn is_open(&self) -> bool {
+        self.opened.is_some()
+    }
+
+    /// Grants `node` a lease and yields its threshold. `read_index` comes from a round with a quorum, under
+    /// `leadership`, that began after the request had arrived; `on_roster` is the leader's present word.
+    ///
+    /// The grant is in the table before it is answered: the caller holds one lock around this and
+    /// [`Self::seal`].
+    pub(crate) fn grant(
+        &mut self,
+        node: NodeId,
+        leadership: L,
+        read_index: u64,
+        on_roster: bool,
+        now: Reading,
+    ) -> Result<u64, Denied> {
+        match self.opened {
+            None => return Err(Denied::NotOpen),
+            Some(opened) if opened != leadership => return Err(Denied::Over),
+            Some(_) if !on_roster => return Err(Denied::NotOnRoster),
+            Some(_) => {}
+        }
+        let floor = if self.rules.hold(Mutant::NoFloor) { self.floor } else { 0 };
+        let rho = read_index.max(floor);
+        let wait = self.wait();
+        let given = self.given.entry(node).or_default();
+        // What has ended holds nothing up, and of two with one threshold the later ends later.
+        given.retain(|old| old.rho != rho && now.shortest_since(&old.at) < wait);
+        given.push(Given { rho, at: now });
+        Ok(rho)
+    }
+
+    /// Begins, or joins, the seal of `index`. Covered must be all of the `roster` at or after that index, and
+    /// every node that holds a lease of this session.
+    pub(crate) fn seal(&mut self, index: u64, roster: impl IntoIterator<Item = NodeId>, now: Reading) {
+        self.floor = self.floor.max(index);
+        let holders = self.given.keys().copied();
+        let members: BTreeSet<NodeId> = roster.into_iter().chain(holders).chain([self.me]).collect();
+        let seal = self.seals.entry(index).or_insert_with(|| Seal { began: now, members: BTreeMap::new() });
+        for member in members {
+            seal.members.entry(member).or_insert(None);
+        }
+    }
+
+    /// The issuers of `node` see every entry up to `applied`.
+    pub(crate) fn confirm(&mut self, node: NodeId, applied: u64, now: &Reading) {
+        for seal in self.seals.range_mut(..=applied).map(|(_, seal)| seal) {
+            if let Some(covered) = seal.members.get_mut(&node) {
+                covered.get_or_insert_with(|| covered_at(node, Cover::Confirmed, &seal.began, now));
+            }
+        }
+    }
+
+    /// The highest index of a seal that waits for `node`.
+    pub(crate) fn wanted_of(&self, node: NodeId) -> Option<u64> {
+        let waits = |seal: &Seal| seal.members.get(&node).is_some_and(Option::is_none);
+        self.seals.iter().rev().find(|(_, seal)| waits(seal)).map(|(index, _)| *index)
+    }
+
+    /// The nodes that some seal waits for.
+    pub(crate) fn awaited(&self) -> BTreeSet<NodeId> {
+        let open = |seal: &Seal| {
+            let waits = seal.members.iter().filter(|(_, covered)| covered.is_none());
+            waits.map(|(node, _)| *node).collect::<Vec<_>>()
+        };
+        self.seals.values().flat_map(open).collect()
+    }
+
+    /// Takes out the seals that are complete at `now`, with how each node was covered.
+    pub(crate) fn settle(&mut self, now: &Reading) -> Vec<(u64, Vec<Covered>)> {
+        self.cover_expired(now);
+        let majority = !self.rules.hold(Mutant::MajorityConfirms);
+        let is_complete = |_: &u64, seal: &mut Seal| {
+            let covered = seal.members.values().flatten().count();
+            covered == seal.members.len() || (majority && covered * 2 > seal.members.len())
+        };
+        let complete: Vec<_> = self.seals.extract_if(.., is_complete).collect();
+        let receipt = |seal: Seal| seal.members.into_values().flatten().collect();
+        complete.into_iter().map(|(index, seal)| (index, receipt(seal))).collect()
+    }
+
+    /// Covers every node whose leases from before an entry have all ended. Never the leader itself: it can
+    /// only confirm.
+    fn cover_expired(&mut self, now: &Reading) {
+        for (index, seal) in &mut self.seals {
+            let open = seal.members.iter_mut().filter(|(_, covered)| covered.is_none());
+            for (node, covered) in open.filter(|(node, _)| **node != self.me) {
+                let given = self.given.get(node).map_or(&[][..], Vec::as_slice);
+                if left(self.rules, &self.terms, &self.began, given, *index, now).is_zero() {
+                    *covered = Some(covered_at(*node, Cover::LeaseExpired, &seal.began, now));
+                }
+            }
+        }
+    }
+
+    /// How long it takes, by the granter's clocks, until time alone covers one node more. `None` while no
+    /// seal waits for a node that time can cover.
+    pub(crate) fn next_expiry(&self, now: &Reading) -> Option<Duration> {
+        let waits = self.seals.iter().flat_map(|(index, seal)| {
+            let open = seal.members.iter().filter(|(node, covered)| covered.is_none() && **node != self.me);
+            open.map(|(node, _)| {
+                let given = self.given.get(node).map_or(&[][..], Vec::as_slice);
+                left(self.rules, &self.terms, &self.began, given, *index, now)
+            })
+        });
+        waits.min()
+    }
+
+    fn wait(&self) -> Duration {
+        wait(self.rules, &self.terms)
+    }
+}
+
+fn wait(rules: Rules, terms: &Terms) -> Duration {
+    if rules.hold(Mutant::NoDriftMargin) { terms.wait } else { terms.duration }
+}
+
+/// How much longer a node may hold a lease from before the entry at `index`: of an earlier session, until W
+/// after this one began; of this one, until W after each grant whose threshold is below the entry.
+fn left(
+    rules: Rules,
+    terms: &Terms,
+    began: &Reading,
+    given: &[Given],
+    index: u64,
+    now: &Reading,
+) -> Duration {
+    let remaining = |since: &Reading| wait(rules, terms).saturating_sub(now.shortest_since(since));
+    let unknown = if rules.hold(Mutant::NoWaitAfterStart) { remaining(began) } else { Duration::ZERO };
+    let known = given.iter().filter(|given| given.rho < index).map(|given| remaining(&given.at));
+    known.fold(unknown, Duration::max)
+}
+
+fn covered_at(node: NodeId, cover: Cover, began: &Reading, now: &Reading) -> Covered {
+    let ms = u64::try_from(now.shortest_since(began).as_millis()).unwrap_or(u64::MAX);
+    Covered { node, cover, ms }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use hapi_registry_state::Timestamp;
+
+    const A: NodeId = NodeId(1);
+    const B: NodeId = NodeId(2);
+    const C: NodeId = NodeId(3);
+    /// Just after D and W for a lease of three seconds.
+    const AFTER_W: u64 = 3_667;
+
+    fn at(ms: u64) -> Reading {
+        let time = Duration::from_millis(ms);
+        Reading { boot: time, raw: time, wall: Timestamp(ms * 1_000) }
+    }
+
+    /// A session of A that began at 0, opened at index 10 with all confirmed.
+    fn open() -> Session<u64> {
+        let mut session = begun();
+        session.open(1, 10, [A, B, C], at(0));
+        for node in [A, B, C] {
+            session.confirm(node, 10, &at(0));
+        }
+        assert_eq!(session.settle(&at(0)).len(), 1);
+        session
+    }
+
+    fn begun() -> Session<u64> {
+        Session::new(Rules::default(), Terms::new(Duration::from_secs(3)), A, at(0))
+    }
+
+    fn covers(receipts: Vec<(u64, Vec<Covered>)>) -> Vec<(u64, Vec<(NodeId, Cover)>)> {
+        let short = |nodes: Vec<Covered>| nodes.iter().map(|covered| (covered.node, covered.cover)).collect();
+        receipts.into_iter().map(|(index, nodes)| (index, short(nodes))).collect()
+    }
+
+    #[test]
+    fn no_grant_comes_before_the_opening_entry_or_under_another_leadership() {
+        let mut session = begun();
+        assert_eq!(session.grant(B, 1, 10, true, at(1)), Err(Denied::NotOpen));
+        session.open(1, 10, [A], at(1));
+        assert_eq!(session.grant(B, 2, 10, true, at(1)), Err(Denied::Over));
+        assert_eq!(session.grant(B, 1, 10, false, at(1)), Err(Denied::NotOnRoster));
+        assert_eq!(session.grant(B, 1, 10, true, at(1)), Ok(10));
+    }
+
+    #[test]
+    fn thresholds_follow_the_read_index_and_the_floor() {
+        let mut session = open();
+        assert_eq!(session.grant(B, 1, 4, true, at(1)), Ok(10), "the opening entry is the floor");
+        assert_eq!(session.grant(B, 1, 14, true, at(2)), Ok(14));
+        session.seal(20, [A, B, C], at(3));
+        assert_eq!(session.grant(B, 1, 14, true, at(4)), Ok(20));
+    }
+
+    #[test]
+    fn a_seal_waits_for_every_node_of_the_roster_and_of_the_table() {
+        let mut session = open();
+        session.grant(C, 1, 10, true, at(1)).unwrap();
+        // C has left the roster since.
+        session.seal(20, [A, B], at(2));
+        assert_eq!(session.awaited(), BTreeSet::from([A, B, C]));
+        session.confirm(A, 20, &at(3));
+        session.confirm(B, 25, &at(3));
+        session.confirm(C, 19, &at(3));
+        assert!(session.settle(&at(3)).is_empty());
+        session.confirm(C, 20, &at(4));
+        let all = vec![(A, Cover::Confirmed), (B, Cover::Confirmed), (C, Cover::Confirmed)];
+        assert_eq!(covers(session.settle(&at(4))), [(20, all)]);
+        assert!(session.settle(&at(4)).is_empty(), "a seal is complete once");
+    }
+
+    #[test]
+    fn until_a_session_knows_all_leases_time_covers_nobody() {
+        let mut session = begun();
+        session.open(1, 10, [A, B], at(0));
+        session.confirm(A, 10, &at(1));
+        assert!(session.settle(&at(AFTER_W - 1)).is_empty());
+        assert_eq!(session.next_expiry(&at(3_000)).unwrap().as_millis(), 666);
+        let covered = covers(session.settle(&at(AFTER_W)));
+        assert_eq!(covered, [(10, vec![(A, Cover::Confirmed), (B, Cover::LeaseExpired)])]);
+    }
+
+    #[test]
+    fn a_lease_from_before_the_entry_holds_the_seal_up_and_a_later_one_does_not() {
+        let mut session = open();
+        session.grant(B, 1, 10, true, at(10_000)).unwrap();
+        session.seal(20, [A, B, C], at(10_500));
+        session.grant(B, 1, 19, true, at(11_000)).unwrap();
+        session.confirm(A, 20, &at(11_000));
+        assert!(session.settle(&at(10_000 + AFTER_W - 1)).is_empty());
+        let covered = covers(session.settle(&at(10_000 + AFTER_W)));
+        let nodes = vec![(A, Cover::Confirmed), (B, Cover::LeaseExpired), (C, Cover::LeaseExpired)];
+        assert_eq!(covered, [(20, nodes)]);
+    }
+
+    #[test]
+    fn each_of_several_leases_from_before_the_entry_counts() {
+        let mut session = open();
+        session.grant(B, 1, 10, true, at(10_000)).unwrap();
+        session.grant(B, 1, 12, true, at(10_800)).unwrap();
+        session.seal(20, [A, B], at(11_000));
+        session.confirm(A, 20, &at(11_000));
+        assert!(session.settle(&at(10_000 + AFTER_W)).is_empty());
+        assert_eq!(session.settle(&at(10_800 + AFTER_W)).len(), 1);
+    }
+
+    #[test]
+    fn the_leader_itself_is_covered_by_its_own_word_only() {
+        let mut session = open();
+        session.seal(20, [A], at(100));
+        assert!(session.settle(&at(1_000_000)).is_empty());
+        assert_eq!(session.next_expiry(&at(1_000_000)), None);
+        session.confirm(A, 20, &at(1_000_000));
+        assert_eq!(session.settle(&at(1_000_000)).len(), 1);
+    }
+
+    #[test]
+    fn one_confirmation_serves_every_seal_at_or_below_it() {
+        let mut session = open();
+        session.seal(20, [A, B], at(100));
+        session.seal(21, [A, B], at(101));
+        assert_eq!(session.wanted_of(B), Some(21));
+        session.confirm(A, 21, &at(102));
+        session.confirm(B, 20, &at(102));
+        assert_eq!(session.settle(&at(102)).iter().map(|(index, _)| *index).collect::<Vec<_>>(), [20]);
+        assert_eq!(session.wanted_of(B), Some(21));
+        session.confirm(B, 21, &at(103));
+        assert_eq!(session.settle(&at(103)).len(), 1);
+        assert_eq!(session.wanted_of(B), None);
+    }
+
+    #[test]
+    fn the_table_keeps_one_grant_a_threshold_and_none_that_has_ended() {
+        let mut session = open();
+        for ms in 0..1_000 {
+            session.grant(B, 1, 10, true, at(ms)).unwrap();
+        }
+        assert_eq!(session.given[&B].len(), 1);
+        session.grant(B, 1, 11, true, at(1_000)).unwrap();
+        assert_eq!(session.given[&B].len(), 2);
+        session.grant(B, 1, 12, true, at(1_000 + AFTER_W)).unwrap();
+        assert_eq!(session.given[&B].len(), 1);
+    }
+}
