@@ -1,5 +1,6 @@
-//! The wall clock and the randomness of this process, as arguments.
+//! The clocks and the randomness of this process, as arguments.
 
+use crate::Reading;
 use hapi_registry_state::Timestamp;
 
 /// What a replica needs of the world besides disk and network.
@@ -8,6 +9,9 @@ use hapi_registry_state::Timestamp;
 pub trait Environment: Send + Sync + 'static {
     /// The wall clock. It may jump; the leader never lets the instants of its entries go back.
     fn now(&self) -> Timestamp;
+
+    /// All clocks, read together. Boot and raw clock never go back while a process lives.
+    fn clocks(&self) -> Reading;
 
     /// Fills `bytes` from a cryptographically secure generator.
     fn fill_random(&self, bytes: &mut [u8]);

@@ -17,12 +17,12 @@ struct Given {
     at: Reading,
 }
 
-/// Why a request for a lease is turned down.
+/// Why a request for a lease, or for a seal, is turned down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Denied {
     /// The session has not committed its opening entry yet.
     NotOpen,
-    /// The read index belongs to another leadership: this session is over.
+    /// The read index or the entry belongs to another leadership: this session is over.
     Over,
     /// The node is not on the roster, or is draining.
     NotOnRoster,
@@ -56,7 +56,8 @@ struct Seal {
 }
 
 /// What a leader remembers while it leads: made anew each time this process begins to lead, and bound to the
-/// leadership under which its opening entry was committed.
+/// leadership that it saw then. What comes under another one, an index or an entry, is not this session's: a
+/// watch may skip from leader over follower to leader, and a deposed leader knows no lease of its successor.
 ///
 /// `L` identifies a leadership: the term and the node.
 #[derive(Clone, Debug)]
@@ -64,18 +65,20 @@ pub(crate) struct Session<L> {
     rules: Rules,
     terms: Terms,
     me: NodeId,
+    leadership: L,
     began: Reading,
-    opened: Option<L>,
+    opened: bool,
     floor: u64,
     given: BTreeMap<NodeId, Vec<Given>>,
     seals: BTreeMap<u64, Seal>,
 }
 
 impl<L: Copy + Eq> Session<L> {
-    /// Begins at `now`, which is after the election: what earlier sessions granted was asked for before.
-    pub(crate) fn new(rules: Rules, terms: Terms, me: NodeId, now: Reading) -> Self {
+    /// Begins at `now`, which was read after this process was seen to lead under `leadership`: what earlier
+    /// sessions granted was asked for before.
+    pub(crate) fn new(rules: Rules, terms: Terms, me: NodeId, leadership: L, now: Reading) -> Self {
         let (given, seals) = (BTreeMap::new(), BTreeMap::new());
-        Self { rules, terms, me, began: now, opened: None, floor: 0, given, seals }
+        Self { rules, terms, me, leadership, began: now, opened: false, floor: 0, given, seals }
     }
 
     /// The opening entry is committed, at `index` and under `leadership`. It is sealed like a deny-type
@@ -86,19 +89,29 @@ impl<L: Copy + Eq> Session<L> {
         index: u64,
         roster: impl IntoIterator<Item = NodeId>,
         now: Reading,
-    ) {
-        self.opened = Some(leadership);
-        self.seal(index, roster, now);
-    }
-
-    /// Whether the session is open under `leadership`.
-    pub(crate) fn is_open_under(&self, leadership: L) -> bool {
-        self.opened == Some(leadership)
+    ) -> Result<(), Denied> {
+        self.bind(leadership)?;
+        self.opened = true;
+        self.seal(leadership, index, roster, now)
     }
 
     /// Whether the opening entry is committed.
     pub(crate) fn is_open(&self) -> bool {
-        self.opened.is_some()
+        self.opened
+    }
+
+    /// The leadership that this session is bound to.
+    pub(crate) fn leadership(&self) -> L {
+        self.leadership
+    }
+
+    fn bind(&self, leadership: L) -> Result<(), Denied> {
+        if leadership == self.leadership { Ok(()) } else { Err(Denied::Over) }
+    }
+
+    fn require_open(&self, leadership: L) -> Result<(), Denied> {
+        self.bind(leadership)?;
+        if self.opened { Ok(()) } else { Err(Denied::NotOpen) }
     }
 
     /// Grants `node` a lease and yields its threshold. `read_index` comes from a round with a quorum, under
@@ -114,11 +127,9 @@ impl<L: Copy + Eq> Session<L> {
         on_roster: bool,
         now: Reading,
     ) -> Result<u64, Denied> {
-        match self.opened {
-            None => return Err(Denied::NotOpen),
-            Some(opened) if opened != leadership => return Err(Denied::Over),
-            Some(_) if !on_roster => return Err(Denied::NotOnRoster),
-            Some(_) => {}
+        self.require_open(leadership)?;
+        if !on_roster {
+            return Err(Denied::NotOnRoster);
         }
         let floor = if self.rules.hold(Mutant::NoFloor) { self.floor } else { 0 };
         let rho = read_index.max(floor);
@@ -130,16 +141,28 @@ impl<L: Copy + Eq> Session<L> {
         Ok(rho)
     }
 
-    /// Begins, or joins, the seal of `index`. Covered must be all of the `roster` at or after that index, and
-    /// every node that holds a lease of this session.
-    pub(crate) fn seal(&mut self, index: u64, roster: impl IntoIterator<Item = NodeId>, now: Reading) {
+    /// Begins, or joins, the seal of `index`, which is committed under `leadership`, or is at or below an index
+    /// that is: a later session then gives thresholds above it. Covered must be all of the `roster` at or after
+    /// that index, and every node that holds a lease of this session.
+    pub(crate) fn seal(
+        &mut self,
+        leadership: L,
+        index: u64,
+        roster: impl IntoIterator<Item = NodeId>,
+        now: Reading,
+    ) -> Result<(), Denied> {
+        self.require_open(leadership)?;
         self.floor = self.floor.max(index);
+        // Whose grants have all ended holds nothing up, unless the roster names it.
+        let wait = self.wait();
+        self.given.retain(|_, given| given.iter().any(|given| now.shortest_since(&given.at) < wait));
         let holders = self.given.keys().copied();
         let members: BTreeSet<NodeId> = roster.into_iter().chain(holders).chain([self.me]).collect();
         let seal = self.seals.entry(index).or_insert_with(|| Seal { began: now, members: BTreeMap::new() });
         for member in members {
             seal.members.entry(member).or_insert(None);
         }
+        Ok(())
     }
 
     /// The issuers of `node` see every entry up to `applied`.
@@ -257,7 +280,7 @@ mod tests {
     /// A session of A that began at 0, opened at index 10 with all confirmed.
     fn open() -> Session<u64> {
         let mut session = begun();
-        session.open(1, 10, [A, B, C], at(0));
+        session.open(1, 10, [A, B, C], at(0)).unwrap();
         for node in [A, B, C] {
             session.confirm(node, 10, &at(0));
         }
@@ -266,7 +289,7 @@ mod tests {
     }
 
     fn begun() -> Session<u64> {
-        Session::new(Rules::default(), Terms::new(Duration::from_secs(3)), A, at(0))
+        Session::new(Rules::default(), Terms::new(Duration::from_secs(3)), A, 1, at(0))
     }
 
     fn covers(receipts: Vec<(u64, Vec<Covered>)>) -> Vec<(u64, Vec<(NodeId, Cover)>)> {
@@ -278,7 +301,8 @@ mod tests {
     fn no_grant_comes_before_the_opening_entry_or_under_another_leadership() {
         let mut session = begun();
         assert_eq!(session.grant(B, 1, 10, true, at(1)), Err(Denied::NotOpen));
-        session.open(1, 10, [A], at(1));
+        assert_eq!(session.open(2, 10, [A], at(1)), Err(Denied::Over), "elected anew since it began");
+        session.open(1, 10, [A], at(1)).unwrap();
         assert_eq!(session.grant(B, 2, 10, true, at(1)), Err(Denied::Over));
         assert_eq!(session.grant(B, 1, 10, false, at(1)), Err(Denied::NotOnRoster));
         assert_eq!(session.grant(B, 1, 10, true, at(1)), Ok(10));
@@ -289,8 +313,17 @@ mod tests {
         let mut session = open();
         assert_eq!(session.grant(B, 1, 4, true, at(1)), Ok(10), "the opening entry is the floor");
         assert_eq!(session.grant(B, 1, 14, true, at(2)), Ok(14));
-        session.seal(20, [A, B, C], at(3));
+        session.seal(1, 20, [A, B, C], at(3)).unwrap();
         assert_eq!(session.grant(B, 1, 14, true, at(4)), Ok(20));
+    }
+
+    #[test]
+    fn no_seal_begins_before_the_opening_entry_or_under_another_leadership() {
+        let mut session = begun();
+        assert_eq!(session.seal(1, 9, [A], at(1)), Err(Denied::NotOpen));
+        session.open(1, 10, [A], at(1)).unwrap();
+        assert_eq!(session.seal(2, 11, [A], at(1)), Err(Denied::Over), "the successor's grants are not known");
+        assert_eq!(session.wanted_of(A), Some(10));
     }
 
     #[test]
@@ -298,7 +331,7 @@ mod tests {
         let mut session = open();
         session.grant(C, 1, 10, true, at(1)).unwrap();
         // C has left the roster since.
-        session.seal(20, [A, B], at(2));
+        session.seal(1, 20, [A, B], at(2)).unwrap();
         assert_eq!(session.awaited(), BTreeSet::from([A, B, C]));
         session.confirm(A, 20, &at(3));
         session.confirm(B, 25, &at(3));
@@ -313,7 +346,7 @@ mod tests {
     #[test]
     fn until_a_session_knows_all_leases_time_covers_nobody() {
         let mut session = begun();
-        session.open(1, 10, [A, B], at(0));
+        session.open(1, 10, [A, B], at(0)).unwrap();
         session.confirm(A, 10, &at(1));
         assert!(session.settle(&at(AFTER_W - 1)).is_empty());
         assert_eq!(session.next_expiry(&at(3_000)).unwrap().as_millis(), 666);
@@ -325,7 +358,7 @@ mod tests {
     fn a_lease_from_before_the_entry_holds_the_seal_up_and_a_later_one_does_not() {
         let mut session = open();
         session.grant(B, 1, 10, true, at(10_000)).unwrap();
-        session.seal(20, [A, B, C], at(10_500));
+        session.seal(1, 20, [A, B, C], at(10_500)).unwrap();
         session.grant(B, 1, 19, true, at(11_000)).unwrap();
         session.confirm(A, 20, &at(11_000));
         assert!(session.settle(&at(10_000 + AFTER_W - 1)).is_empty());
@@ -339,7 +372,7 @@ mod tests {
         let mut session = open();
         session.grant(B, 1, 10, true, at(10_000)).unwrap();
         session.grant(B, 1, 12, true, at(10_800)).unwrap();
-        session.seal(20, [A, B], at(11_000));
+        session.seal(1, 20, [A, B], at(11_000)).unwrap();
         session.confirm(A, 20, &at(11_000));
         assert!(session.settle(&at(10_000 + AFTER_W)).is_empty());
         assert_eq!(session.settle(&at(10_800 + AFTER_W)).len(), 1);
@@ -348,7 +381,7 @@ mod tests {
     #[test]
     fn the_leader_itself_is_covered_by_its_own_word_only() {
         let mut session = open();
-        session.seal(20, [A], at(100));
+        session.seal(1, 20, [A], at(100)).unwrap();
         assert!(session.settle(&at(1_000_000)).is_empty());
         assert_eq!(session.next_expiry(&at(1_000_000)), None);
         session.confirm(A, 20, &at(1_000_000));
@@ -358,8 +391,8 @@ mod tests {
     #[test]
     fn one_confirmation_serves_every_seal_at_or_below_it() {
         let mut session = open();
-        session.seal(20, [A, B], at(100));
-        session.seal(21, [A, B], at(101));
+        session.seal(1, 20, [A, B], at(100)).unwrap();
+        session.seal(1, 21, [A, B], at(101)).unwrap();
         assert_eq!(session.wanted_of(B), Some(21));
         session.confirm(A, 21, &at(102));
         session.confirm(B, 20, &at(102));

@@ -1,12 +1,13 @@
 //! Homes of replicas, and words to talk about them.
 
 use crate::{
-    ClusterFacts, ClusterSecret, Committed, Config, Environment, RaftTuning, Replica, Role, StartError,
+    ClusterFacts, ClusterSecret, Committed, Config, Environment, RaftTuning, Reading, Replica, Role,
+    StartError,
 };
 use hapi_registry_state::{Command, Principal, Timestamp};
 use std::{
     net::TcpListener,
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tempfile::TempDir;
@@ -24,6 +25,12 @@ pub(crate) struct World;
 impl Environment for World {
     fn now(&self) -> Timestamp {
         Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64)
+    }
+
+    fn clocks(&self) -> Reading {
+        static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        let elapsed = BEGIN.elapsed();
+        Reading { boot: elapsed, raw: elapsed, wall: self.now() }
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {
