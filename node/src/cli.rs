@@ -30,13 +30,14 @@ pub(crate) use failure::Failure;
 pub(crate) use output::{Output, say};
 pub(crate) use remote::Remote;
 
+use crate::faults;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// A distributed MCP registry that is a Connect Authority: it says what exists, and whether a client may
 /// connect to it right now.
 #[derive(Debug, Parser)]
-#[command(name = "hapi-registry", version, propagate_version = true, max_term_width = 110)]
+#[command(name = "hapi-registry", version = faults::VERSION, propagate_version = true, max_term_width = 110)]
 #[command(after_help = "Example:
   hapi-registry dev
       A cluster of three nodes with sample data on this machine.")]

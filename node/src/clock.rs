@@ -1,5 +1,6 @@
 //! The world outside: the only clock and the only source of chance in the whole system.
 
+use crate::faults;
 use hapi_raft::{Environment, Reading};
 use hapi_registry_state::Timestamp;
 use rand::{TryRng, rngs::SysRng};
@@ -27,7 +28,24 @@ impl Environment for SystemEnvironment {
 /// The clocks that leases are measured by, and the wall clock beside them. The kernel answers all three
 /// without a system call, in some tens of nanoseconds.
 pub(crate) fn clocks() -> Reading {
-    Reading { boot: elapsed(ClockId::Boottime), raw: elapsed(ClockId::MonotonicRaw), wall: now() }
+    faults::clocks(true_clocks())
+}
+
+/// The present instant by the wall clock. A clock before 1970 counts as 1970: nothing is valid then.
+pub(crate) fn now() -> Timestamp {
+    faults::wall(true_wall())
+}
+
+/// `CLOCK_BOOTTIME` as it is, whatever faults are injected: by it, instants of all processes of one machine
+/// are compared.
+#[allow(dead_code, reason = "the issuance log's caller asks for it next")]
+pub(crate) fn boottime() -> Duration {
+    elapsed(ClockId::Boottime)
+}
+
+/// The clocks as they are.
+pub(crate) fn true_clocks() -> Reading {
+    Reading { boot: elapsed(ClockId::Boottime), raw: elapsed(ClockId::MonotonicRaw), wall: true_wall() }
 }
 
 /// The time since a clock's own beginning, which is never negative for those that are read here.
@@ -37,8 +55,7 @@ fn elapsed(clock: ClockId) -> Duration {
     Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
-/// The present instant by the wall clock. A clock before 1970 counts as 1970: nothing is valid then.
-pub(crate) fn now() -> Timestamp {
+fn true_wall() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX))
 }

@@ -110,3 +110,26 @@ fn a_weak_secret_is_refused_and_not_repeated() {
         stderr(&refused)
     );
 }
+
+#[test]
+fn faults_that_cannot_be_injected_are_refused_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), LEAST);
+    let data = folder.path().join("data");
+    let arguments = ["--config", &file, "--data-dir", data.to_str().unwrap()];
+    let refused = serve(&arguments, &[("HAPI_FAULTS", "clock.speed=2")]);
+    let expected = if cfg!(feature = "fault-injection") {
+        "error: HAPI_FAULTS: unknown fault `clock.speed`: known are clock.rate=RATE"
+    } else {
+        "error: HAPI_FAULTS: this build injects no faults"
+    };
+    assert!(stderr(&refused).starts_with(expected), "{}", stderr(&refused));
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(!data.exists());
+}
+
+#[test]
+fn a_build_that_injects_faults_says_so_in_its_version() {
+    let version = Command::new(env!("CARGO_BIN_EXE_hapi-registry")).arg("--version").output().unwrap();
+    assert_eq!(stdout(&version).contains("(fault injection)"), cfg!(feature = "fault-injection"));
+}

@@ -8,6 +8,7 @@ mod slots;
 
 use super::{Failure, say};
 use crate::config::{self, Config};
+use crate::faults::{self, FaultError};
 use crate::serve::{self, ServeError};
 use std::path::PathBuf;
 
@@ -44,6 +45,7 @@ impl Serve {
             return say(&config.to_toml().map_err(|error| Failure::usage(error.to_string()))?);
         }
         logging::start(&config.log)?;
+        faults::install(&std::env::var_os(faults::VARIABLE).unwrap_or_default().to_string_lossy())?;
         run_node(config, shutdown::requested(self.exit_with_stdin)?).await
     }
 }
@@ -57,6 +59,12 @@ async fn run_node(mut config: Config, shutdown: impl Future<Output = ()>) -> Res
     }
     let listeners = listen::bind(&mut config)?;
     Ok(serve::run(config, listeners, shutdown).await?)
+}
+
+impl From<FaultError> for Failure {
+    fn from(error: FaultError) -> Self {
+        Self::usage(error.to_string())
+    }
 }
 
 impl From<ServeError> for Failure {
