@@ -13,6 +13,8 @@ pub(crate) use error::ConfigError;
 pub(crate) use key::{KEYS, Key, Kind};
 pub(crate) use layer::Layer;
 
+use crate::clock_source::ClockTrust;
+use crate::issuance_log::{self, Durability, OnFailure};
 use figment::Figment;
 use figment::providers::Serialized;
 use serde::{Deserialize, Serialize};
@@ -39,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) raft: Raft,
     /// Serving leases.
     pub(crate) lease: Lease,
+    /// The log of every decision of this node.
+    pub(crate) issuance_log: IssuanceLog,
     /// What is written to stderr.
     pub(crate) log: Log,
 }
@@ -99,8 +103,26 @@ pub(crate) struct Raft {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Lease {
-    /// How long a lease lasts. Nodes agree on it when they join; issuing by lease is still to come.
+    /// How long a lease lasts. Nodes agree on it when they join.
     pub(crate) duration_ms: u64,
+    /// How long a connect waits for a lease or a leader, on a node that has neither.
+    pub(crate) handover_wait_ms: u64,
+    /// Whether leases may rest on the clocks of this machine.
+    pub(crate) clock: ClockTrust,
+}
+
+/// The log of every decision of this node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IssuanceLog {
+    /// When a line counts as written.
+    pub(crate) durability: Durability,
+    /// A file that would grow beyond this is put aside first.
+    pub(crate) rotate_bytes: u64,
+    /// So many files that were put aside are kept.
+    pub(crate) keep_files: u32,
+    /// What becomes of a connect whose line cannot be written.
+    pub(crate) on_failure: OnFailure,
 }
 
 /// What is written to stderr.
@@ -153,6 +175,18 @@ impl Config {
     pub(crate) fn peer_advertise(&self) -> String {
         self.peer.advertise.clone().unwrap_or_else(|| advertise::reachable(self.peer.listen))
     }
+
+    /// What the issuance log is told. It lies in the data folder.
+    #[allow(dead_code, reason = "the node opens the log next")]
+    pub(crate) fn issuance_log(&self) -> issuance_log::Settings {
+        issuance_log::Settings {
+            folder: self.data_dir.join("issuance"),
+            durability: self.issuance_log.durability,
+            rotate_bytes: self.issuance_log.rotate_bytes,
+            keep_files: self.issuance_log.keep_files,
+            on_failure: self.issuance_log.on_failure,
+        }
+    }
 }
 
 /// The layers of a real process, lowest first: the file if one is named, then the variables. Flags go on top.
@@ -190,7 +224,13 @@ impl Default for Config {
                 install_timeout_ms: raft.install_timeout_ms,
                 promote_after_ms: raft.promote_after_ms,
             },
-            lease: Lease { duration_ms: 3_000 },
+            lease: Lease { duration_ms: 3_000, handover_wait_ms: 1_000, clock: ClockTrust::Auto },
+            issuance_log: IssuanceLog {
+                durability: Durability::Os,
+                rotate_bytes: 64 << 20,
+                keep_files: 8,
+                on_failure: OnFailure::Refuse,
+            },
             // At `info` openraft tells of every vote and every append.
             log: Log { format: LogFormat::Text, level: "info,openraft=warn".into() },
         }

@@ -5,6 +5,9 @@ use hapi_raft::MOST_FOUNDERS;
 use tracing_subscriber::EnvFilter;
 use url::{Host, Url};
 
+/// The longest wait for a hand-over: clients give up sooner than that, and each that waits takes memory.
+const LONGEST_HANDOVER_WAIT_MS: u64 = 10_000;
+
 /// Every rule that `config` breaks, one sentence each, with the key first.
 pub(super) fn problems(config: &Config) -> Vec<String> {
     let rules = [
@@ -20,6 +23,8 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
         positive("raft.keep_entries", config.raft.keep_entries),
         positive("raft.install_timeout_ms", config.raft.install_timeout_ms),
         lease(config),
+        handover_wait(config.lease.handover_wait_ms),
+        positive("issuance_log.rotate_bytes", config.issuance_log.rotate_bytes),
         level(&config.log.level),
     ];
     rules.into_iter().flatten().collect()
@@ -128,6 +133,11 @@ fn lease(config: &Config) -> Option<String> {
              raft.election_timeout_max_ms ({election}), a quarter of the lease and 500 ms"
         )
     })
+}
+
+fn handover_wait(wait: u64) -> Option<String> {
+    (wait > LONGEST_HANDOVER_WAIT_MS)
+        .then(|| format!("lease.handover_wait_ms: {wait} must be at most {LONGEST_HANDOVER_WAIT_MS}"))
 }
 
 fn level(level: &str) -> Option<String> {

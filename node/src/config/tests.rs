@@ -108,6 +108,31 @@ fn a_value_of_the_wrong_type_names_where_it_came_from() {
 }
 
 #[test]
+fn the_issuance_log_lies_in_the_data_folder_and_fails_closed() {
+    let settings = with("data_dir = \"/data\"").unwrap().issuance_log();
+    assert_eq!(settings.folder, PathBuf::from("/data/issuance"));
+    assert_eq!((settings.durability, settings.on_failure), (Durability::Os, OnFailure::Refuse));
+    let more = "[issuance_log]\ndurability = \"disk\"\non_failure = \"ignore\"\nkeep_files = 0";
+    let settings = with(more).unwrap().issuance_log();
+    assert_eq!((settings.durability, settings.on_failure), (Durability::Disk, OnFailure::Ignore));
+    assert_eq!((settings.rotate_bytes, settings.keep_files), (67_108_864, 0));
+}
+
+#[test]
+fn the_words_of_a_choice_are_told() {
+    insta::assert_snapshot!(
+        problem("lease.clock = \"maybe\""),
+        @"node.toml: `lease.clock`: unknown variant: found `maybe`, expected `one of `auto`, `trusted`, `untrusted``"
+    );
+    let mut layers = vec![file(LEAST).unwrap()];
+    layers.extend(
+        variables(&[("HAPI_LEASE_CLOCK", "untrusted"), ("HAPI_LEASE_HANDOVER_WAIT_MS", "0")]).unwrap(),
+    );
+    let lease = Config::resolve(&layers).unwrap().lease;
+    assert_eq!((lease.clock, lease.handover_wait_ms), (ClockTrust::Untrusted, 0));
+}
+
+#[test]
 fn a_file_that_is_no_toml_is_named_with_the_place() {
     let message = file("issuer = https").unwrap_err().to_string();
     assert!(message.starts_with("configuration file node.toml: TOML parse error at line 1"), "{message}");
@@ -175,6 +200,8 @@ fn every_rule_has_a_sentence_that_names_the_key() {
             "lease.duration_ms: 2800 must be more than 2800, which is twice raft.election_timeout_max_ms (800), \
              a quarter of the lease and 500 ms",
         ),
+        ("lease.handover_wait_ms = 10001", "lease.handover_wait_ms: 10001 must be at most 10000"),
+        ("issuance_log.rotate_bytes = 0", "issuance_log.rotate_bytes: must be positive"),
     ] {
         assert_eq!(problem(values), sentence, "{values}");
     }
