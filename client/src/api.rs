@@ -1,10 +1,12 @@
 //! The plain door to the whole API.
 
 use reqwest::Method;
+use reqwest::header::HeaderMap;
 use serde_json::{Value, value::RawValue};
 use thiserror::Error;
 
 use crate::client::{Client, Inner};
+use crate::extras::{Extras, are_repeatable};
 use crate::problem::Problem;
 use crate::transport::{Answer, ExchangeError};
 
@@ -27,6 +29,9 @@ pub enum ApiError {
     /// The path does not start with a slash.
     #[error("a path starts with a slash")]
     Path,
+    /// The idempotency key cannot stand in a header.
+    #[error("the idempotency key has characters that it cannot have")]
+    IdempotencyKey,
 }
 
 impl Client {
@@ -40,8 +45,25 @@ impl Client {
     ///
     /// [`ApiError`]. When all nodes fail, that of the last.
     pub async fn request(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, ApiError> {
+        self.request_with(method, path, body, &Extras::default()).await
+    }
+
+    /// Like [`Client::request`], with more beside it. A write that has an idempotency key goes to the next node
+    /// like a `GET`.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError`]. When all nodes fail, that of the last; but [`ApiError::OutcomeUnknown`] if any of them may
+    /// have done a write.
+    pub async fn request_with(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        extras: &Extras,
+    ) -> Result<Value, ApiError> {
         let body = body.map(|body| body.to_string());
-        self.exchange(method, path, body.as_deref()).await
+        self.exchange(method, path, body.as_deref(), &extras.headers()?).await
     }
 
     /// Like [`Client::request`], with a body that is sent byte for byte: a signed or hashed document must not
@@ -51,14 +73,20 @@ impl Client {
     ///
     /// [`ApiError`]. When all nodes fail, that of the last.
     pub async fn request_raw(&self, method: Method, path: &str, body: &RawValue) -> Result<Value, ApiError> {
-        self.exchange(method, path, Some(body.get())).await
+        self.exchange(method, path, Some(body.get()), &HeaderMap::new()).await
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: Option<&str>) -> Result<Value, ApiError> {
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<Value, ApiError> {
         if !path.starts_with('/') {
             return Err(ApiError::Path);
         }
-        let answer = self.0.send_any(method, path, body.map(str::as_bytes)).await?;
+        let answer = self.0.send_any(method, path, body.map(str::as_bytes), headers).await?;
         if !(200..300).contains(&answer.status) {
             return Err(ApiError::Refused(Problem::parse(&answer)));
         }
@@ -76,23 +104,28 @@ impl Inner {
         method: Method,
         path: &str,
         body: Option<&[u8]>,
+        headers: &HeaderMap,
     ) -> Result<Answer, ApiError> {
-        let repeatable = method == Method::GET;
+        let read = method == Method::GET;
+        let repeatable = read || are_repeatable(headers);
+        let mut unknown = None;
         let mut last = ApiError::Unreachable("there is no node".to_owned());
         for node in self.nodes.order() {
-            match self.transport.send(self.nodes.url(node), method.clone(), path, body).await {
+            let url = self.nodes.url(node);
+            match self.transport.send_with(url, method.clone(), path, body, headers).await {
                 Ok(answer) => match node_failure(&answer).filter(|_| repeatable) {
                     Some(problem) => last = ApiError::Refused(problem),
                     None => return Ok(answer),
                 },
                 Err(error @ ExchangeError::NotSent { .. }) => last = ApiError::Unreachable(error.to_string()),
-                Err(error) if repeatable => last = ApiError::Unreachable(error.to_string()),
+                Err(error) if read => last = ApiError::Unreachable(error.to_string()),
+                Err(error) if repeatable => unknown = Some(ApiError::OutcomeUnknown(error.to_string())),
                 Err(error) => return Err(ApiError::OutcomeUnknown(error.to_string())),
             }
-            tracing::debug!(node = %self.nodes.url(node), error = %last, "trying the next node");
+            tracing::debug!(node = %url, error = %unknown.as_ref().unwrap_or(&last), "trying the next node");
             self.nodes.failed(node);
         }
-        Err(last)
+        Err(unknown.unwrap_or(last))
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime};
 
 use hapi_descriptor::{Expectations, KeySet, Refusal, Verified, verify};
 use reqwest::Method;
+use reqwest::header::HeaderMap;
 use serde::Deserialize;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -100,7 +101,7 @@ impl Inner {
     }
 
     async fn fetch(&self, path: &str) -> Result<Vec<u8>, VerifyError> {
-        let answer = self.send_any(Method::GET, path, None).await;
+        let answer = self.send_any(Method::GET, path, None, &HeaderMap::new()).await;
         match answer.map_err(|error| VerifyError::NoAuthority(error.to_string()))? {
             answer if answer.status == 200 => Ok(answer.body),
             answer => Err(VerifyError::NoAuthority(format!("{path} answered {}", answer.status))),

@@ -1,6 +1,6 @@
 //! One HTTP exchange with one node.
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Response};
 use thiserror::Error;
 use url::Url;
@@ -54,9 +54,21 @@ impl Transport {
         path: &str,
         body: Option<&[u8]>,
     ) -> Result<Answer, ExchangeError> {
+        self.send_with(node, method, path, body, &HeaderMap::new()).await
+    }
+
+    /// Like [`Transport::send`], with further headers.
+    pub(crate) async fn send_with(
+        &self,
+        node: &Url,
+        method: Method,
+        path: &str,
+        body: Option<&[u8]>,
+        headers: &HeaderMap,
+    ) -> Result<Answer, ExchangeError> {
         debug_assert!(path.starts_with('/'));
         let url = format!("{}{path}", node.as_str().trim_end_matches('/'));
-        let mut request = self.http.request(method, url);
+        let mut request = self.http.request(method, url).headers(headers.clone());
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hapi_client::{ApiError, Client, Method};
+use hapi_client::{ApiError, Client, Extras, Method};
 use serde_json::{Value, json};
 
 use crate::node::{CREDENTIAL, Node, Reply, client, dead, problem, problem_body};
@@ -61,6 +61,48 @@ async fn a_write_without_an_answer_may_have_been_done() {
     let error = client.request(Method::DELETE, "/v1/things/1", None).await.unwrap_err();
     assert!(matches!(error, ApiError::OutcomeUnknown(_)), "{error:?}");
     assert_eq!(spare.asked().len(), 0);
+}
+
+fn repeatable() -> Extras {
+    Extras { idempotency_key: Some("k-1".into()), wait_seconds: Some(7) }
+}
+
+#[tokio::test]
+async fn key_and_wait_go_into_headers() {
+    let node = Node::start([]).await;
+    let echo = client([&node.url]).request_with(Method::DELETE, "/echo", None, &repeatable()).await.unwrap();
+    assert_eq!((&echo["idempotency-key"], &echo["prefer"]), (&json!("k-1"), &json!("wait=7")));
+    let broken = Extras { idempotency_key: Some("two\nlines".into()), ..Extras::default() };
+    let refused = client([&node.url]).request_with(Method::DELETE, "/echo", None, &broken).await;
+    assert!(matches!(refused, Err(ApiError::IdempotencyKey)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_write_with_a_key_goes_on_to_the_next_node() {
+    let silent = Node::start([Reply::Silence]).await;
+    let refusing = Node::start([problem(503, "no_leader")]).await;
+    let able = Node::start([Reply::Json(200, json!({"index": 9}))]).await;
+    let client = Client::builder()
+        .nodes([&silent.url, &refusing.url, &able.url])
+        .timeout(Duration::from_millis(200))
+        .build()
+        .unwrap();
+    let answer = client.request_with(Method::POST, "/v1/moderation", None, &repeatable()).await;
+    assert_eq!(answer.unwrap(), json!({"index": 9}));
+}
+
+#[tokio::test]
+async fn a_write_that_one_node_may_have_done_is_not_reported_as_not_done() {
+    let silent = Node::start([Reply::Silence, Reply::Silence]).await;
+    for next in [dead().await, Node::start([problem(503, "no_leader")]).await.url] {
+        let client = Client::builder()
+            .nodes([&silent.url, &next])
+            .timeout(Duration::from_millis(200))
+            .build()
+            .unwrap();
+        let error = client.request_with(Method::POST, "/v1/moderation", None, &repeatable()).await;
+        assert!(matches!(error, Err(ApiError::OutcomeUnknown(_))), "{error:?}");
+    }
 }
 
 #[tokio::test]

@@ -119,7 +119,14 @@ fn respond(status: u16, body: Value) -> Response {
 
 fn echo(headers: &HeaderMap, body: &Bytes) -> Value {
     let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    json!({"authorization": authorization, "body": serde_json::from_slice::<Value>(body).ok()})
+    let mut echo =
+        json!({"authorization": authorization, "body": serde_json::from_slice::<Value>(body).ok()});
+    for name in ["idempotency-key", "prefer"] {
+        if let Some(value) = headers.get(name) {
+            echo[name] = json!(value.to_str().ok());
+        }
+    }
+    echo
 }
 
 pub(crate) fn signer() -> Signer {
