@@ -1,39 +1,89 @@
 //! Where the program under test is.
 
+use crate::Site;
+use rustix::fs::{FlockOperation, flock};
 use std::{
+    fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
 };
 
-/// The `hapi-registry` binary: the one that `HAPI_BINARY` names, else the debug build, brought up to date.
-pub fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| match std::env::var_os("HAPI_BINARY") {
-        Some(path) => path.into(),
-        None => build(),
-    })
+/// Which build of the program a node runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Binary {
+    /// As it is shipped.
+    #[default]
+    Plain,
+    /// With the feature `fault-injection`, which reads `HAPI_FAULTS`.
+    Faulty,
 }
 
-/// A command of that binary, with no setting of our own environment.
-pub fn command() -> Command {
-    let mut command = Command::new(binary());
-    let ours =
-        std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("HAPI_"));
-    for name in ours {
-        command.env_remove(name);
+impl Binary {
+    /// The file: the one that the environment names, else the debug build, brought up to date.
+    pub fn path(self) -> &'static Path {
+        static PLAIN: OnceLock<PathBuf> = OnceLock::new();
+        static FAULTY: OnceLock<PathBuf> = OnceLock::new();
+        let (found, variable) = match self {
+            Self::Plain => (&PLAIN, "HAPI_BINARY"),
+            Self::Faulty => (&FAULTY, "HAPI_FAULTY_BINARY"),
+        };
+        found.get_or_init(|| std::env::var_os(variable).map_or_else(|| self.build(), PathBuf::from))
     }
-    command
+
+    /// A command of that binary, with no setting of our own environment; in the network of `site`, if given.
+    pub(crate) fn command(self, site: Option<&Site>) -> Command {
+        let mut command = match site {
+            Some(site) => site.command(self.path()),
+            None => Command::new(self.path()),
+        };
+        let ours = std::env::vars_os()
+            .map(|(name, _)| name)
+            .filter(|name| name.to_string_lossy().starts_with("HAPI_"));
+        for name in ours {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// Both builds leave their result under one name, so each is copied away before anybody makes the other.
+    fn build(self) -> PathBuf {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+        let folder = target.join("harness");
+        fs::create_dir_all(&folder).expect("the target folder can be written");
+        let lock = File::create(folder.join("lock")).expect("the target folder can be written");
+        flock(&lock, FlockOperation::LockExclusive).expect("a file can be locked");
+        let (features, name): (&[_], _) = match self {
+            Self::Plain => (&[], "plain-hapi-registry"),
+            Self::Faulty => (&["--features", "fault-injection"], "faulty-hapi-registry"),
+        };
+        let status = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--package", "hapi-registry"])
+            .args(features)
+            .current_dir(&root)
+            .status()
+            .unwrap_or_else(|error| panic!("cargo cannot be run: {error}"));
+        assert!(status.success(), "hapi-registry does not build {features:?}");
+        // Renamed into place: a node of another test may be running the copy that was there before.
+        let (made, coming) = (folder.join(name), folder.join(format!("{name}.{}", std::process::id())));
+        fs::copy(target.join("debug/hapi-registry"), &coming).expect("the binary can be copied");
+        fs::rename(&coming, &made).expect("the binary can be put in place");
+        made
+    }
 }
 
-fn build() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "hapi-registry"])
-        .current_dir(&root)
-        .status()
-        .unwrap_or_else(|error| panic!("cargo cannot be run: {error}"));
-    assert!(status.success(), "hapi-registry does not build");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    target.join("debug/hapi-registry")
+/// The binary as it is shipped.
+pub fn binary() -> &'static Path {
+    Binary::Plain.path()
+}
+
+/// The binary that reads `HAPI_FAULTS`.
+pub fn faulty_binary() -> &'static Path {
+    Binary::Faulty.path()
+}
+
+/// A command of the plain binary, with no setting of our own environment.
+pub fn command() -> Command {
+    Binary::Plain.command(None)
 }

@@ -1,23 +1,46 @@
 //! Real node processes, driven through public doors only.
 //!
-//! The vocabulary is small: start, kill, stop, pause, resume, restart, and *wait until* with a reason. Ports
-//! are always 0; nothing sleeps for a fixed time; whatever was started ends with the test, even if the test
-//! itself is killed.
+//! The vocabulary is small: start, kill, stop, restart, pause, resume, cut, heal, transfer, and *wait until*
+//! with a reason. A fault that was not really installed stops the test. Ports are always 0; nothing sleeps
+//! for a fixed time, except where a fault's own length is meant; whatever was started ends with the test, even
+//! if the test itself is killed.
 
 #![allow(clippy::expect_used, reason = "all of this runs in tests, which stop at the first surprise")]
 
 mod binary;
+mod boot_clock;
+mod campaign;
 mod catalog;
 mod cluster;
+mod deny;
 mod door;
 mod fixtures;
+mod issued;
+mod metrics;
+mod network;
+mod no_late_descriptor;
 mod node;
+mod seal;
+mod turn;
 mod wait;
+mod whereabouts;
+mod workload;
 
-pub use binary::{binary, command};
+pub use binary::{Binary, binary, command, faulty_binary};
+pub use boot_clock::{boot_ns, ms_between};
+pub use campaign::{Campaign, Fault, Plan, Report};
 pub use catalog::{document, placeholder_document, publish_all};
 pub use cluster::{Cluster, Options};
+pub use deny::{Acknowledged, Deny};
 pub use door::{Answer, Door};
 pub use fixtures::{fixtures, real_entries};
-pub use node::Node;
+pub use issued::Issued;
+pub use metrics::Metrics;
+pub use network::{Network, Site};
+pub use no_late_descriptor::{Denial, History, Subject, Verdict, Violation, judge, untrue};
+pub use node::{Launch, Node};
+pub use seal::Seal;
+pub use turn::{shared_turn, turn};
 pub use wait::{PATIENCE, wait_until};
+pub use whereabouts::Whereabouts;
+pub use workload::{Aim, Given, Lane, Mark, Request, Workload, exchange_all};

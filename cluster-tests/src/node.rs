@@ -1,15 +1,34 @@
 //! One node as a process of its own.
 
-use crate::{Door, PATIENCE, binary, command};
+use crate::{Binary, Door, PATIENCE, Site};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
+    fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, mpsc},
-    thread,
+    thread::{self, JoinHandle},
+    time::Instant,
 };
+
+/// What a node is started with.
+#[derive(Clone, Copy, Debug)]
+pub struct Launch<'a> {
+    /// Which build of the program.
+    pub binary: Binary,
+    /// Its data.
+    pub folder: &'a Path,
+    /// The file with the cluster secret.
+    pub secret: &'a Path,
+    /// Where others may be found.
+    pub join: &'a [String],
+    /// Further settings, as `HAPI_*` variables.
+    pub settings: &'a [(String, String)],
+    /// A network of its own; without one it is on loopback.
+    pub site: Option<&'a Site>,
+}
 
 /// Where a node listens.
 #[derive(Clone, Debug)]
@@ -25,8 +44,12 @@ pub struct Node {
     child: Child,
     folder: PathBuf,
     addresses: Addresses,
-    log: Arc<Mutex<Vec<String>>>,
+    log: Log,
+    reader: Option<JoinHandle<()>>,
 }
+
+/// The lines that a node has written, shared with the thread that reads them.
+pub(crate) type Log = Arc<Mutex<Vec<String>>>;
 
 impl Node {
     /// Starts a node on the data in `folder` and waits until it listens.
@@ -44,14 +67,23 @@ impl Node {
         join: &[String],
         settings: &[(String, String)],
     ) -> Result<Self, String> {
-        let mut command = serve(folder, secret, join, settings);
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", binary().display()));
-        let (log, listening) = watch(child.stderr.take().expect("stderr is a pipe"));
+        Self::try_launch(Launch { binary: Binary::Plain, folder, secret, join, settings, site: None })
+    }
+
+    /// Starts a node with all that can be chosen, or yields the log of one that ended before it listened.
+    pub fn try_launch(launch: Launch<'_>) -> Result<Self, String> {
+        let mut command = serve(launch);
+        let program = launch.binary.path().display();
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{program}: {error}"));
+        let (log, listening, reader) = watch(child.stderr.take().expect("stderr is a pipe"));
         match listening.recv_timeout(PATIENCE) {
-            Ok(addresses) => Ok(Self { child, folder: folder.into(), addresses, log }),
+            Ok(addresses) => {
+                Ok(Self { child, folder: launch.folder.into(), addresses, log, reader: Some(reader) })
+            }
             Err(_) => {
                 let _ = child.kill();
                 let _ = child.wait();
+                let _ = reader.join();
                 Err(text_of(&log))
             }
         }
@@ -82,10 +114,16 @@ impl Node {
         text_of(&self.log)
     }
 
-    /// SIGKILL: no last words, no clean-up.
+    /// Its log, which stays when the node is gone.
+    pub(crate) fn shared_log(&self) -> Log {
+        self.log.clone()
+    }
+
+    /// SIGKILL: no last words, no clean-up. What it had written before is in its log when this returns.
     pub fn kill(mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let _ = self.reader.take().map(JoinHandle::join);
     }
 
     /// SIGTERM, and its exit status.
@@ -94,9 +132,26 @@ impl Node {
         self.child.wait().unwrap_or_else(|error| panic!("a child cannot be waited for: {error}"))
     }
 
-    /// SIGSTOP: it stands still until [`Node::resume`].
+    /// SIGSTOP: it stands still until [`Node::resume`]; it does so when this returns.
+    ///
+    /// # Panics
+    /// When it does not: then the fault was not installed.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
+        let asked = Instant::now();
+        while !self.is_stopped() {
+            assert!(asked.elapsed() < PATIENCE, "a process did not stop");
+            thread::yield_now();
+        }
+    }
+
+    /// Whether all its threads stand still.
+    fn is_stopped(&self) -> bool {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("the node is our child");
+        let state = |task: fs::DirEntry| fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        // `pid (name) state …`: the name may hold anything, brackets too.
+        let stopped = |stat: &str| stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'));
+        tasks.flatten().map(state).all(|stat| stopped(&stat))
     }
 
     /// SIGCONT.
@@ -120,15 +175,17 @@ impl Drop for Node {
     }
 }
 
-fn serve(folder: &Path, secret: &Path, join: &[String], settings: &[(String, String)]) -> Command {
-    let mut command = command();
+fn serve(launch: Launch<'_>) -> Command {
+    let Launch { binary, folder, secret, join, settings, site } = launch;
+    let mut command = binary.command(site);
+    let address = site.map_or("127.0.0.1".into(), |site| site.address().to_string());
     command
         .arg("serve")
         .arg("--exit-with-stdin")
         .env("HAPI_DATA_DIR", folder)
         .env("HAPI_CLUSTER_SECRET_FILE", secret)
-        .env("HAPI_HTTP_LISTEN", "127.0.0.1:0")
-        .env("HAPI_PEER_LISTEN", "127.0.0.1:0")
+        .env("HAPI_HTTP_LISTEN", format!("{address}:0"))
+        .env("HAPI_PEER_LISTEN", format!("{address}:0"))
         .env("HAPI_LOG_FORMAT", "json")
         .env("HAPI_LOG_LEVEL", "info,openraft=warn")
         .stdin(Stdio::piped())
@@ -142,11 +199,11 @@ fn serve(folder: &Path, secret: &Path, join: &[String], settings: &[(String, Str
 }
 
 /// Keeps a node's log, and passes on the addresses that it names first of all.
-fn watch(stderr: ChildStderr) -> (Arc<Mutex<Vec<String>>>, mpsc::Receiver<Addresses>) {
+fn watch(stderr: ChildStderr) -> (Log, mpsc::Receiver<Addresses>, JoinHandle<()>) {
     let log = Arc::new(Mutex::new(Vec::new()));
     let (found, listening) = mpsc::channel();
     let kept = log.clone();
-    thread::spawn(move || {
+    let reader = thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
             if let Some(addresses) = addresses(&line) {
                 // The receiver is gone once it has what it waited for.
@@ -155,7 +212,7 @@ fn watch(stderr: ChildStderr) -> (Arc<Mutex<Vec<String>>>, mpsc::Receiver<Addres
             kept.lock().expect("no holder panics").push(line);
         }
     });
-    (log, listening)
+    (log, listening, reader)
 }
 
 fn addresses(line: &str) -> Option<Addresses> {

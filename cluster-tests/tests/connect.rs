@@ -6,7 +6,7 @@
     reason = "a test stops at the first surprise"
 )]
 
-use hapi_cluster_tests::{Answer, Cluster, Door, document, placeholder_document, publish_all};
+use hapi_cluster_tests::{Answer, Cluster, Door, document, placeholder_document, publish_all, wait_until};
 use serde_json::{Value, json};
 
 /// The answer is a problem as RFC 9457 has it, with this status and code.
@@ -193,7 +193,12 @@ async fn a_node_without_a_majority_refuses_and_recovers() {
     publish_all(&cluster.publisher(0), &[document("ai.acme/a", "1.0.0")]).await;
     cluster.kill(1);
     cluster.kill(2);
-    let answer = cluster.client(0).connect("ai.acme/a").await;
+    // The lease that it has is good to its end.
+    let answer = wait_until("the lease has ended", async || {
+        let answer = cluster.client(0).connect("ai.acme/a").await;
+        (answer.status != 200).then_some(answer)
+    })
+    .await;
     assert_refused(&answer, 503, "no_serving_lease");
     assert_eq!(answer.body["retry_after"], 1);
     assert_eq!(cluster.node(0).door().get("/readyz").await.status, 503);

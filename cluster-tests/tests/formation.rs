@@ -135,8 +135,10 @@ async fn a_suspension_through_one_node_binds_all_others_at_once() {
             assert_eq!((answer.status, answer.code()), (403, "server_revoked"), "{}", answer.text);
             assert!(answer.body["index"].as_u64() >= receipt["index"].as_u64());
         }
-        cluster.moderator(there).moderate("reinstate", "server", "ai.acme/a").await.ok();
-        cluster.client(here).connect("ai.acme/a").await.ok();
+        let lifted = cluster.moderator(there).moderate("reinstate", "server", "ai.acme/a").await.ok();
+        // A denial may hold a moment longer on a node that has not heard; who knows better can say so.
+        let ask = json!({ "server_ref": "ai.acme/a", "min_index": lifted["index"] });
+        cluster.client(here).post("/v1/connect", &ask).await.ok();
     }
 }
 
@@ -146,7 +148,8 @@ async fn a_repeated_act_names_the_one_that_stands() {
     publish_all(&cluster.publisher(0), &[document("ai.acme/a", "1.0.0")]).await;
     let first = cluster.moderator(0).moderate("suspend", "server", "ai.acme/a").await.ok();
     let second = cluster.moderator(0).moderate("suspend", "server", "ai.acme/a").await.ok();
-    assert_eq!(second, json!({ "index": first["index"], "sealed": true, "unchanged": true }));
+    assert_eq!((&second["index"], &second["sealed"]), (&first["index"], &json!(true)));
+    assert_eq!((&first["unchanged"], &second["unchanged"]), (&Value::Null, &json!(true)));
     let records = cluster.moderator(0).get("/v1/moderation?subject=server/ai.acme/a").await.ok();
     let record: &Value = &records["records"][0];
     assert_eq!((&record["standing"], &record["reason"]), (&json!("suspended"), &json!("a test")));

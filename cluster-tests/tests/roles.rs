@@ -51,6 +51,9 @@ fn routes() -> Vec<Route> {
         (Method::GET, "/v1/audit", None, GOVERN),
         (Method::GET, "/v1/cluster", None, GOVERN),
         (Method::POST, "/v1/cluster/checkpoint", None, OPERATE),
+        (Method::DELETE, "/v1/cluster/members/0000000000000009", None, OPERATE),
+        (Method::POST, "/v1/cluster/transfer-leader", Some(json!({ "to": "nobody" })), OPERATE),
+        (Method::GET, "/v1/seals/1", None, GOVERN),
     ]
 }
 
@@ -131,7 +134,15 @@ fn shape(path: &str) -> String {
             && !fixed.contains(&parts[at].as_str())
             && matches!(
                 parts[at - 1].as_str(),
-                "servers" | "versions" | "tokens" | "clients" | "tenants" | "namespaces" | "keys"
+                "servers"
+                    | "versions"
+                    | "tokens"
+                    | "clients"
+                    | "tenants"
+                    | "namespaces"
+                    | "keys"
+                    | "members"
+                    | "seals"
             )
     };
     (0..parts.len()).map(|at| if varies(at) { "*" } else { &parts[at] }).collect::<Vec<_>>().join("/")

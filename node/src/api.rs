@@ -12,23 +12,29 @@ mod moderation;
 mod namespaces;
 mod publish;
 mod receipt;
+mod seals;
 mod servers;
 mod settings;
 mod tenants;
 mod tokens;
 mod well_known;
 
-use crate::{auth::Authenticated, cursor::CursorKey, issue::Desk, metrics::Metrics, problem::Problem};
+pub(crate) use connect::ConnectAnswer;
+
+use crate::{
+    auth::Authenticated, clock_source::ClockSource, cursor::CursorKey, issue::Desk, metrics::Metrics,
+    problem::Problem,
+};
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
-use hapi_raft::{Committed, Replica};
-use hapi_registry_state::{Command, Outcome};
+use hapi_raft::{Committed, Covered, Replica};
+use hapi_registry_state::{Command, Outcome, RequestKey};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -44,23 +50,62 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 /// What every handler may use.
 pub(crate) struct Api {
     pub(crate) replica: Replica,
-    pub(crate) desk: Desk,
+    pub(crate) desk: Arc<Desk>,
     pub(crate) cursors: CursorKey,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
+    /// What the clocks are made from that this node's lease is measured by.
+    pub(crate) clock_source: ClockSource,
     /// Places for documents that strangers have judged.
     pub(crate) validations: Semaphore,
     /// Base URL that clients reach this node by.
     pub(crate) http: String,
 }
 
+/// A write that is done, and binds every node if it denies something.
+pub(crate) struct Written {
+    pub(crate) index: u64,
+    pub(crate) outcome: Outcome,
+    /// How each node was covered, if the write had to be sealed and that is still known.
+    pub(crate) nodes: Vec<Covered>,
+}
+
 impl Api {
-    /// Proposes `command` in the caller's name, and turns a rejection into a problem.
-    pub(crate) async fn write(&self, caller: &Authenticated, command: Command) -> Result<Committed, Problem> {
-        let committed = self.replica.propose(caller.principal(), command).await?;
-        match committed.outcome {
-            Outcome::Rejected(rejection) => Err(Problem::from(rejection).at(committed.index)),
-            _ => Ok(committed),
+    /// Proposes `command` in the caller's name, once under the caller's name for the request if it has one,
+    /// and waits until every node obeys what it denies. Turns a rejection into a problem, and a seal that is
+    /// not complete in time into 202.
+    pub(crate) async fn write(&self, caller: &Authenticated, command: Command) -> Result<Written, Problem> {
+        let key = caller.request_key(&command);
+        self.write_as(caller, command, key).await
+    }
+
+    /// The same without the caller's name for the request: for one of several writes of one request.
+    pub(crate) async fn write_unnamed(
+        &self,
+        caller: &Authenticated,
+        command: Command,
+    ) -> Result<Written, Problem> {
+        self.write_as(caller, command, None).await
+    }
+
+    async fn write_as(
+        &self,
+        caller: &Authenticated,
+        command: Command,
+        key: Option<RequestKey>,
+    ) -> Result<Written, Problem> {
+        let committed = self.replica.propose_named(caller.principal(), command, key).await?;
+        let Committed { index, outcome, seal } = committed;
+        if let Outcome::Rejected(rejection) = outcome {
+            return Err(Problem::from(rejection).at(index));
         }
+        let nodes = match seal {
+            None => Vec::new(),
+            Some(seal) => {
+                let sealed = self.replica.sealed(seal, caller.wait()).await;
+                sealed.map_err(|_| Problem::not_sealed(seal))?.nodes
+            }
+        };
+        Ok(Written { index, outcome, nodes })
     }
 }
 
@@ -135,6 +180,9 @@ fn governance() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(audit::records))
         .routes(routes!(cluster::show))
         .routes(routes!(cluster::checkpoint))
+        .routes(routes!(cluster::remove))
+        .routes(routes!(cluster::transfer_leader))
+        .routes(routes!(seals::show))
         .routes(routes!(well_known::jwks))
         .routes(routes!(well_known::connect_authority))
         .routes(routes!(well_known::authorization_server))
@@ -156,7 +204,12 @@ fn cors() -> CorsLayer {
             Method::DELETE,
             Method::OPTIONS,
         ])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            HeaderName::from_static("prefer"),
+            HeaderName::from_static("idempotency-key"),
+        ])
         .max_age(Duration::from_secs(3_600))
 }
 

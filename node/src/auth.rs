@@ -5,8 +5,11 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header, request::Parts},
 };
-use hapi_registry_state::{Caller, Credential, PresentedToken, Principal, Right};
-use std::sync::Arc;
+use hapi_registry_state::{
+    Caller, Command, Credential, NewToken, PresentedToken, Principal, RequestKey, Right,
+};
+use sha2::{Digest, Sha256};
+use std::{sync::Arc, time::Duration};
 
 /// What the `Authorization` header carries, if it is of a token's form.
 pub(crate) fn credential(headers: &HeaderMap) -> Result<Option<Credential>, Problem> {
@@ -26,7 +29,18 @@ fn bearer(value: &str) -> Option<&str> {
 pub(crate) struct Authenticated {
     caller: Caller,
     credential: Credential,
+    /// How long the caller wants to wait for a seal, if it says so.
+    wait: Option<Duration>,
+    /// The caller's own name for the request.
+    name: Option<Arc<str>>,
 }
+
+/// How long a deny-type write waits for its seal unless the caller wants something else. Above the time in
+/// which the leases of a node that is gone run out.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// The longest that anybody may wait.
+const MOST_WAIT: Duration = Duration::from_secs(60);
 
 impl Authenticated {
     /// Checks the role before anything is done in the caller's name. Writes are judged once more at their
@@ -42,6 +56,29 @@ impl Authenticated {
         api.replica.read_index().await?;
         let caller = api.replica.state().authenticate(&self.credential, clock::now());
         permit(&caller.ok_or_else(Problem::unauthenticated)?, Right::ReadGovernance)
+    }
+
+    /// How long to wait for the seal of a write.
+    pub(crate) fn wait(&self) -> Duration {
+        self.wait.unwrap_or(WAIT)
+    }
+
+    /// How long the caller wants to wait, if it says so.
+    pub(crate) fn preferred_wait(&self) -> Option<Duration> {
+        self.wait
+    }
+
+    /// The caller's name for this request, with what the request asks for. What is made anew at each try, a
+    /// token's id and hash, is no part of that.
+    pub(crate) fn request_key(&self, command: &Command) -> Option<RequestKey> {
+        let name = self.name.clone()?;
+        let asked = match command {
+            Command::CreateToken(NewToken { role, client, tenant, namespaces, .. }) => {
+                serde_json::to_vec(&("token", role, client, tenant, namespaces))
+            }
+            command => serde_json::to_vec(command),
+        };
+        Some(RequestKey { name, fingerprint: Sha256::digest(asked.ok()?).into() })
     }
 
     pub(crate) fn principal(&self) -> Principal {
@@ -63,8 +100,37 @@ impl FromRequestParts<Arc<Api>> for Authenticated {
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
         let credential = credential(&parts.headers)?.ok_or_else(Problem::unauthenticated)?;
         let caller = authenticate(api, &credential).await?;
-        Ok(Self { caller, credential })
+        let (wait, name) = (preferred_wait(&parts.headers)?, request_name(&parts.headers)?);
+        Ok(Self { caller, credential, wait, name })
     }
+}
+
+/// `Prefer: wait=SECONDS` (RFC 7240 §4.3). Other preferences are not ours to judge.
+fn preferred_wait(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
+    let texts = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    let mut preferences = texts.flat_map(|text| text.split([',', ';'])).map(str::trim);
+    let Some(seconds) = preferences.find_map(|preference| preference.strip_prefix("wait=")) else {
+        return Ok(None);
+    };
+    let wait = seconds.trim_matches('"').parse().map(Duration::from_secs);
+    let wait = wait.ok().filter(|wait| *wait <= MOST_WAIT);
+    wait.map(Some).ok_or_else(|| {
+        Problem::invalid(format!(
+            "`Prefer: wait={seconds}`: write whole seconds, at most {}",
+            MOST_WAIT.as_secs()
+        ))
+    })
+}
+
+/// `Idempotency-Key`: the same key, caller and request within a day is done once.
+fn request_name(headers: &HeaderMap) -> Result<Option<Arc<str>>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let text = value.to_str().ok().map(|text| text.trim_matches('"'));
+    let name =
+        text.filter(|text| (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()));
+    name.map(|name| Some(name.into())).ok_or_else(|| {
+        Problem::invalid("`Idempotency-Key`: write 1 to 255 visible ASCII characters without spaces")
+    })
 }
 
 /// The caller behind `credential`. A token that this node does not know yet may have been made on

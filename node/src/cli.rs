@@ -14,6 +14,7 @@ mod percent;
 mod publish;
 mod remote;
 mod sample;
+mod seal;
 mod secret_file;
 mod serve;
 mod servers;

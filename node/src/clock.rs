@@ -20,6 +20,10 @@ impl Environment for SystemEnvironment {
         clocks()
     }
 
+    fn boottime_ns(&self) -> u64 {
+        u64::try_from(boottime().as_nanos()).unwrap_or(u64::MAX)
+    }
+
     fn fill_random(&self, bytes: &mut [u8]) {
         fill_random(bytes);
     }
@@ -38,7 +42,6 @@ pub(crate) fn now() -> Timestamp {
 
 /// `CLOCK_BOOTTIME` as it is, whatever faults are injected: by it, instants of all processes of one machine
 /// are compared.
-#[allow(dead_code, reason = "the issuance log's caller asks for it next")]
 pub(crate) fn boottime() -> Duration {
     elapsed(ClockId::Boottime)
 }
@@ -64,6 +67,12 @@ fn true_wall() -> Timestamp {
 #[expect(clippy::expect_used, reason = "a system without randomness must not sign or mint anything")]
 pub(crate) fn fill_random(bytes: &mut [u8]) {
     SysRng.try_fill_bytes(bytes).expect("the operating system gives random bytes");
+}
+
+/// 128 random bits for a name that must be unique and not guessable: from this thread's own generator, which
+/// the operating system seeds. A system call for each would be a good part of what a decision costs.
+pub(crate) fn random_name() -> [u8; 16] {
+    rand::random()
 }
 
 /// An endless stream of random bytes, as minting a token asks for.

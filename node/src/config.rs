@@ -177,7 +177,6 @@ impl Config {
     }
 
     /// What the issuance log is told. It lies in the data folder.
-    #[allow(dead_code, reason = "the node opens the log next")]
     pub(crate) fn issuance_log(&self) -> issuance_log::Settings {
         issuance_log::Settings {
             folder: self.data_dir.join("issuance"),

@@ -32,6 +32,9 @@ use std::{
 /// and nothing like what would endanger the memory of a node whose disk hangs.
 const QUEUE_BYTES: usize = 4 << 20;
 
+/// How many writes one task does before it leaves what has come meanwhile to another.
+const MOST_WRITES: usize = 8;
+
 /// What the log is told.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -201,9 +204,15 @@ impl Shared {
     /// Writes everything that is queued; `false` if somebody else is writing.
     fn write_queued(&self) -> bool {
         let Some(mut writer) = self.try_writer() else { return false };
-        self.write_batch(&mut writer);
+        // Who comes meanwhile finds the writer taken and waits: its line goes with the next write. Not for
+        // ever: whoever writes has a client of its own that waits.
+        for _ in 0..MOST_WRITES {
+            self.write_batch(&mut writer);
+            if self.queue.is_empty() {
+                break;
+            }
+        }
         drop(writer);
-        // Who came meanwhile found the writer taken, and waits.
         self.queue.wake();
         true
     }

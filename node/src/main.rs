@@ -7,13 +7,10 @@ mod api;
 mod auth;
 mod cli;
 mod clock;
-#[allow(dead_code, reason = "the lease driver asks for it next")]
 mod clock_source;
 mod config;
 mod cursor;
-#[allow(dead_code, unused_imports, reason = "the lease driver and the issuing desk ask for them next")]
 mod faults;
-#[allow(dead_code, unused_imports, reason = "the issuing desk calls it next")]
 mod issuance_log;
 mod issue;
 mod listen;

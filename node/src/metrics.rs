@@ -2,7 +2,7 @@
 
 use axum::http::{Method, StatusCode};
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder,
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
     process_collector::ProcessCollector,
 };
 use std::time::Duration;
@@ -13,12 +13,18 @@ const SECONDS: [f64; 19] = [
     0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
+/// A connect that takes longer has waited for something.
+const LATE: Duration = Duration::from_secs(1);
+
 /// The counters of the public API; those of replication join the same registry.
 pub(crate) struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     seconds: HistogramVec,
     decisions: IntCounterVec,
+    handovers: IntCounterVec,
+    waits: IntCounterVec,
+    late: IntCounter,
 }
 
 impl Metrics {
@@ -37,11 +43,29 @@ impl Metrics {
             Opts::new("hapi_connect_decisions_total", "Connect decisions by code; `ok` is a descriptor."),
             &["code"],
         )?;
+        let handovers = IntCounterVec::new(
+            Opts::new("hapi_handovers_total", "Connects handed to the leader for want of a lease."),
+            &["result"],
+        )?;
+        let waits = IntCounterVec::new(
+            Opts::new("hapi_connect_waits_total", "Connects that waited for a lease or a leader."),
+            &["result"],
+        )?;
+        let late = IntCounter::new("hapi_connect_late_total", "Connects answered later than after 1 s.")?;
+        for label in ["answered", "no_leader", "refused", "failed"] {
+            handovers.with_label_values(&[label]);
+        }
+        for label in ["lease", "leader", "timeout"] {
+            waits.with_label_values(&[label]);
+        }
+        registry.register(Box::new(handovers.clone()))?;
+        registry.register(Box::new(waits.clone()))?;
+        registry.register(Box::new(late.clone()))?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(seconds.clone()))?;
         registry.register(Box::new(decisions.clone()))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
-        Ok(Self { registry, requests, seconds, decisions })
+        Ok(Self { registry, requests, seconds, decisions, handovers, waits, late })
     }
 
     /// Where other parts of the process register theirs.
@@ -56,6 +80,24 @@ impl Metrics {
 
     pub(crate) fn decision(&self, code: &str) {
         self.decisions.with_label_values(&[code]).inc();
+    }
+
+    pub(crate) fn handover(&self, result: &str) {
+        self.handovers.with_label_values(&[result]).inc();
+    }
+
+    /// What a connect waited for, if it waited.
+    pub(crate) fn waited(&self, result: Option<&str>) {
+        if let Some(result) = result {
+            self.waits.with_label_values(&[result]).inc();
+        }
+    }
+
+    /// How long a connect took.
+    pub(crate) fn connected(&self, took: Duration) {
+        if took > LATE {
+            self.late.inc();
+        }
     }
 
     pub(crate) fn render(&self) -> prometheus::Result<String> {

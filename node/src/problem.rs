@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use hapi_raft::{ProposeError, ReadError};
+use hapi_raft::{ProposeError, ReadError, TransferError};
 use hapi_registry_state::{Refusal, Rejection};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -18,6 +18,8 @@ pub(crate) struct Problem {
     detail: String,
     index: Option<u64>,
     retry_after: Option<u32>,
+    /// The index whose seal is to be followed.
+    seal: Option<u64>,
 }
 
 /// The body of an error.
@@ -42,11 +44,14 @@ pub(crate) struct ProblemBody {
     /// Seconds to wait before another try.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u32>,
+    /// Where to follow a write that is committed and does not bind every node yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seal: Option<String>,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), index: None, retry_after: None }
+        Self { status, code, detail: detail.into(), index: None, retry_after: None, seal: None }
     }
 
     pub(crate) fn invalid(detail: impl Into<String>) -> Self {
@@ -80,6 +85,30 @@ impl Problem {
     pub(crate) fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
         Self { retry_after: Some(1), ..problem }
+    }
+
+    /// This node may not decide connects now, and no other one was found that may.
+    pub(crate) fn no_serving_lease() -> Self {
+        Self::unavailable(
+            "no_serving_lease",
+            "this node has no serving lease, and no leader answered: ask another one",
+        )
+    }
+
+    /// A decision that is not written down is not answered.
+    pub(crate) fn issuance_log_unavailable() -> Self {
+        Self::unavailable(
+            "issuance_log_unavailable",
+            "this node cannot write its issuance log: ask another one",
+        )
+    }
+
+    /// Committed, but some node may still decide without it. Not an error, and no success yet.
+    pub(crate) fn not_sealed(index: u64) -> Self {
+        let detail =
+            format!("committed at index {index}, and not yet known to bind every node: follow `seal`");
+        let problem = Self::new(StatusCode::ACCEPTED, "not_sealed", detail);
+        Self { index: Some(index), retry_after: Some(1), seal: Some(index), ..problem }
     }
 
     pub(crate) fn at(self, index: u64) -> Self {
@@ -139,7 +168,10 @@ impl From<Rejection> for Problem {
             | Rejection::KeyTooYoung { .. }
             | Rejection::KeyStillNeeded { .. }
             | Rejection::NodeDraining(_)
-            | Rejection::NodeNotDraining(_) => StatusCode::CONFLICT,
+            | Rejection::NodeNotDraining(_)
+            | Rejection::NodeNotSealed { .. }
+            | Rejection::NodeRemoved(_) => StatusCode::CONFLICT,
+            Rejection::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         };
         Self::new(status, rejection.code(), rejection.to_string())
     }
@@ -159,6 +191,17 @@ impl From<ProposeError> for Problem {
     }
 }
 
+impl From<TransferError> for Problem {
+    fn from(error: TransferError) -> Self {
+        let detail = error.to_string();
+        match error {
+            TransferError::NotAVoter(_) => Self::new(StatusCode::CONFLICT, "conflict", detail),
+            TransferError::NoLeader => Self::unavailable("no_leader", detail),
+            TransferError::NotTaken => Self::unavailable("outcome_unknown", detail),
+        }
+    }
+}
+
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         tracing::debug!(%error, "no quorum answered a read");
@@ -166,9 +209,14 @@ impl From<ReadError> for Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let body = ProblemBody {
+impl Problem {
+    /// Status, seconds to wait, and body, for an answer that goes out elsewhere.
+    pub(crate) fn parts(self) -> (u16, Option<u32>, ProblemBody) {
+        (self.status.as_u16(), self.retry_after, self.body())
+    }
+
+    fn body(self) -> ProblemBody {
+        ProblemBody {
             r#type: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
@@ -177,14 +225,29 @@ impl IntoResponse for Problem {
             error: self.code,
             index: self.index,
             retry_after: self.retry_after,
-        };
-        let mut response = (self.status, Json(body)).into_response();
+            seal: self.seal.map(seal_path),
+        }
+    }
+}
+
+fn seal_path(index: u64) -> String {
+    format!("/v1/seals/{index}")
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let location = self.seal.and_then(|index| HeaderValue::from_str(&seal_path(index)).ok());
+        let (status, retry_after) = (self.status, self.retry_after);
+        let mut response = (status, Json(self.body())).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if self.status == StatusCode::UNAUTHORIZED {
+        if let Some(location) = location {
+            headers.insert(header::LOCATION, location);
+        }
+        if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response

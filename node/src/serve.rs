@@ -3,15 +3,28 @@
 use crate::{
     api::{Api, router},
     clock::SystemEnvironment,
+    clock_source::{self, ClockSource, ClockTrust},
     config::Config,
     cursor::CursorKey,
+    faults,
+    issuance_log::IssuanceLog,
     issue::Desk,
     listen,
     metrics::Metrics,
     signing::Signing,
 };
 use hapi_raft::{ClusterFacts, ClusterSecret, RaftTuning, Replica, StartError, WeakSecret};
-use std::{future::Future, io, net::TcpListener, path::PathBuf, sync::Arc};
+use std::{
+    future::Future,
+    io,
+    net::TcpListener,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
@@ -37,6 +50,8 @@ pub(crate) enum ServeError {
     Start(#[from] StartError),
     #[error("the signing keys under {path} cannot be opened: {source}", path = path.display())]
     Keys { path: PathBuf, source: io::Error },
+    #[error("the issuance log under {path} cannot be opened: {source}", path = path.display())]
+    IssuanceLog { path: PathBuf, source: io::Error },
     #[error("the metrics cannot be set up: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error("the public listener failed: {0}")]
@@ -52,18 +67,31 @@ pub(crate) async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let http = config.http_advertise();
-    let metrics = Metrics::new()?;
+    let metrics = Arc::new(Metrics::new()?);
     let replica = start_replica(&config, &http, listeners.peer).await?;
     replica.register_metrics(metrics.registry())?;
+    // After the replica: it locks the data folder.
+    let log = open_log(&config, &metrics)?;
     let keys = Signing::open(&config.data_dir)
         .map_err(|source| ServeError::Keys { path: config.data_dir.join("keys"), source })?;
     let signing = Arc::new(keys);
     let keeper = tokio::spawn(keep_keys(signing.clone(), replica.clone(), http.clone()));
+    let clock_source = judge_clock(config.lease.clock, None);
+    let desk = Arc::new(Desk {
+        issuer: config.issuer.clone(),
+        signing,
+        log,
+        handover_wait: Duration::from_millis(config.lease.handover_wait_ms),
+        distrusts_clock: AtomicBool::new(!clock_source.trusted),
+    });
+    let watcher = tokio::spawn(watch_clock(desk.clone(), config.lease.clock, clock_source.clone()));
+    answer_handovers(&replica, &desk, &metrics);
     let api = Arc::new(Api {
-        desk: Desk { issuer: config.issuer.clone(), signing },
+        desk,
         cursors: CursorKey::new(replica.derive("catalog cursor v1")),
         replica: replica.clone(),
         metrics,
+        clock_source,
         validations: Semaphore::new(VALIDATIONS),
         http: http.clone(),
     });
@@ -79,11 +107,56 @@ pub(crate) async fn run(
         reason = replica.failed() => Err(ServeError::Replica(reason)),
     };
     keeper.abort();
+    watcher.abort();
     if served.is_ok() {
         replica.shutdown().await;
         tracing::info!("this node is down");
     }
     served
+}
+
+fn open_log(config: &Config, metrics: &Metrics) -> Result<IssuanceLog, ServeError> {
+    let settings = config.issuance_log();
+    let path = settings.folder.clone();
+    let log = IssuanceLog::open(settings).map_err(|source| ServeError::IssuanceLog { path, source })?;
+    for collector in log.collectors() {
+        metrics.registry().register(collector)?;
+    }
+    Ok(log)
+}
+
+/// Connects that other nodes hand over are decided on this runtime, beside those of this node's own clients.
+fn answer_handovers(replica: &Replica, desk: &Arc<Desk>, metrics: &Arc<Metrics>) {
+    // The replica holds the handler: a weak reference, or neither would ever end.
+    let (replica_of, desk, metrics) = (replica.downgrade(), desk.clone(), metrics.clone());
+    replica.answer_handovers(Box::new(move |request| {
+        let (replica, desk, metrics) = (replica_of.upgrade(), desk.clone(), metrics.clone());
+        Box::pin(async move { desk.answer_handover(&replica?, &metrics, &request).await })
+    }));
+}
+
+/// How often the clock source is looked at again: the kernel changes it when it finds a counter unstable.
+const CLOCK_LOOK: Duration = Duration::from_secs(10);
+
+async fn watch_clock(desk: Arc<Desk>, trust: ClockTrust, mut last: ClockSource) {
+    loop {
+        tokio::time::sleep(CLOCK_LOOK).await;
+        last = judge_clock(trust, Some(&last));
+        desk.distrusts_clock.store(!last.trusted, Ordering::Relaxed);
+    }
+}
+
+/// Reads the clock source; says so when connects are confirmed by a majority because of it.
+fn judge_clock(trust: ClockTrust, last: Option<&ClockSource>) -> ClockSource {
+    let source = clock_source::read().judged(trust);
+    if !source.trusted && last.is_none_or(|last| last.trusted) {
+        tracing::warn!(
+            clock_source = source.name,
+            "this machine's clocks may stand still unnoticed: strict mode, a majority confirms each descriptor; \
+             `lease.clock = \"trusted\"` for a machine that is never frozen"
+        );
+    }
+    source
 }
 
 async fn keep_keys(signing: Arc<Signing>, replica: Replica, http: String) {
@@ -111,6 +184,7 @@ async fn start_replica(config: &Config, http: &str, peer: TcpListener) -> Result
             install_timeout_ms: config.raft.install_timeout_ms,
             promote_after_ms: config.raft.promote_after_ms,
         },
+        rules: faults::rules(),
         version: env!("CARGO_PKG_VERSION").into(),
     };
     Ok(Replica::start(replica, Arc::new(SystemEnvironment)).await?)

@@ -6,22 +6,25 @@ use crate::{
     counters::Counters,
     directory::Directory,
     formation::desk::Desk,
+    handover::Handovers,
     identity::Identity,
+    lease::{clock::Terms, granter::Granter, seat::Seat},
     machine::{Machine, Published, SnapshotCounters},
     network::Network,
     node::{Node, roll},
-    peer::{dial::Dialer, message::ReadIndexAnswer, pool::Pool, resolve::Names},
-    read_index::{ReadError, Rounds},
+    peer::{dial::Dialer, pool::Pool, resolve::Names},
+    read_index::{ReadError, Round, Rounds},
     snapshot::{arrival::Arrival, shelf::Shelf},
     tls::Tls,
     types::{PeerNode, Raft, TypeConfig},
 };
-use hapi_registry_state::Timestamp;
+use hapi_registry_state::{NodeId, Timestamp};
 use hapi_storage::{MetaStore, SnapshotStore, Storage};
 use openraft::async_runtime::watch::WatchReceiver;
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, Weak, atomic::AtomicBool},
+    time::Duration,
 };
 use tokio::{sync::watch, task::spawn_blocking};
 
@@ -54,14 +57,16 @@ pub(crate) async fn assemble(
     let dialer = Dialer { names: Names::system(), tls: tls.clone() };
     let pool = Pool::new(dialer, directory.clone(), counters.sent.clone());
     let published = Arc::new(Published::default());
-    let machine = open_machine(storage.snapshots.clone(), &published, &counters).await?;
+    let terms = Terms::new(Duration::from_millis(config.facts.lease_duration_ms));
+    let seat = Arc::new(Seat::new(config.rules, terms, counters.lease_drops.clone()));
+    let machine = open_machine(storage.snapshots.clone(), &published, &seat, &counters).await?;
     let network = Network { pool: pool.clone(), snapshots_sent: counters.snapshots_sent.clone() };
     let engine = config.tuning.engine("hapi").map_err(|error| StartError::Config(error.to_string()))?;
     let raft = Raft::new(identity.id, Arc::new(engine), network, storage.log.clone(), machine).await;
     let raft = raft.map_err(|error| StartError::Raft(error.to_string()))?;
     // From the first message on it is clear who is a member.
     directory.set_own(roll(&raft.metrics().borrow_watched().membership_config));
-    let parts = Parts { desk, directory, pool, published, counters, raft };
+    let parts = Parts { desk, directory, pool, published, terms, seat, counters, raft };
     Ok(connect(config, environment, identity.id, parts, storage))
 }
 
@@ -72,6 +77,7 @@ async fn open_shelf(store: SnapshotStore) -> Result<Shelf, StartError> {
 async fn open_machine(
     store: SnapshotStore,
     published: &Arc<Published>,
+    seat: &Arc<Seat>,
     counters: &Counters,
 ) -> Result<Machine, StartError> {
     let shelf = open_shelf(store).await?;
@@ -79,7 +85,7 @@ async fn open_machine(
         built: counters.snapshots_built.clone(),
         installed: counters.snapshots_installed.clone(),
     };
-    Ok(Machine::new(shelf, published.clone(), counters))
+    Ok(Machine::new(shelf, published.clone(), seat.clone(), counters))
 }
 
 struct Parts {
@@ -87,6 +93,8 @@ struct Parts {
     directory: Arc<Directory>,
     pool: Arc<Pool>,
     published: Arc<Published>,
+    terms: Terms,
+    seat: Arc<Seat>,
     counters: Counters,
     raft: Raft,
 }
@@ -98,12 +106,17 @@ fn connect(
     parts: Parts,
     storage: &Storage<TypeConfig>,
 ) -> Arc<Node> {
-    let Parts { desk, directory, pool, published, counters, raft } = parts;
+    let Parts { desk, directory, pool, published, terms, seat, counters, raft } = parts;
     Arc::new_cyclic(|node: &Weak<Node>| Node {
         id,
         join: config.join,
         facts: config.facts,
         tuning: config.tuning,
+        rules: config.rules,
+        terms,
+        seat,
+        granter: Granter::new(config.rules, terms, NodeId(id)),
+        handovers: Handovers::default(),
         environment,
         raft,
         directory,
@@ -125,7 +138,7 @@ fn connect(
     })
 }
 
-fn own_rounds(node: Weak<Node>, counters: &Counters) -> Rounds<ReadIndexAnswer> {
+fn own_rounds(node: Weak<Node>, counters: &Counters) -> Rounds<Round> {
     let (begun, shared) = (counters.read_rounds.clone(), counters.reads.clone());
     let taken = move |callers: usize| {
         begun.inc();
@@ -136,7 +149,7 @@ fn own_rounds(node: Weak<Node>, counters: &Counters) -> Rounds<ReadIndexAnswer> 
         async move {
             match node.upgrade() {
                 Some(node) => node.round_here().await,
-                None => ReadIndexAnswer::NotLeader { leader: None },
+                None => Round::NotLeader { leader: None },
             }
         }
     };

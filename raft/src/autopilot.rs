@@ -1,6 +1,7 @@
-//! What the leader does by itself: makes learners voters, keeps addresses up to date.
+//! What the leader does by itself: makes learners voters, keeps addresses up to date, takes removed nodes out.
 
 use crate::{node::Node, types::TypeConfig};
+use hapi_registry_state::NodeId;
 use openraft::{ChangeMembers, Instant as _, metrics::RaftMetrics};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,6 +43,11 @@ impl Node {
             self.change(ChangeMembers::SetNodes(outdated)).await;
             return;
         }
+        let departed = self.departed(metrics);
+        if !departed.is_empty() {
+            self.take_out(metrics, departed).await;
+            return;
+        }
         let near = near_learners(metrics, Duration::from_millis(self.tuning.election_timeout_max_ms));
         steady.retain(|learner, _| near.contains(learner));
         let now = Instant::now();
@@ -55,6 +61,30 @@ impl Node {
             let count = promoted.len() as u64;
             let done = self.change(ChangeMembers::AddVoterIds(promoted)).await;
             self.counters.promotions.inc_by(if done { count } else { 0 });
+        }
+    }
+
+    /// Members that have left the roster. Their draining is sealed: nothing waits for them any more.
+    fn departed(&self, metrics: &RaftMetrics<TypeConfig>) -> BTreeSet<u64> {
+        let state = self.published.state();
+        let members = metrics.membership_config.nodes().map(|(node, _)| *node);
+        members.filter(|node| state.has_departed(NodeId(*node))).collect()
+    }
+
+    /// Takes removed nodes out of Raft: first their votes, then the rest. A leader that is removed itself lets
+    /// another one do it.
+    async fn take_out(&self, metrics: &RaftMetrics<TypeConfig>, departed: BTreeSet<u64>) {
+        if departed.contains(&self.id) {
+            return self.hand_over().await;
+        }
+        let voters: BTreeSet<u64> =
+            metrics.membership_config.voter_ids().filter(|voter| departed.contains(voter)).collect();
+        if !voters.is_empty() {
+            self.change(ChangeMembers::RemoveVoters(voters)).await;
+        } else {
+            let count = departed.len() as u64;
+            let done = self.change(ChangeMembers::RemoveNodes(departed)).await;
+            self.counters.removals.inc_by(if done { count } else { 0 });
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a replica is told at its start.
 
-use crate::ClusterSecret;
+use crate::{ClusterSecret, Rules};
 use serde::{Deserialize, Serialize};
 use std::{net::TcpListener, path::PathBuf};
 
@@ -26,6 +26,8 @@ pub struct Config {
     pub facts: ClusterFacts,
     /// Timings and sizes.
     pub tuning: RaftTuning,
+    /// The rules of leases; all of them, unless a fault is injected.
+    pub rules: Rules,
     /// The version of this program, shown in the list of members.
     pub version: String,
 }

@@ -13,6 +13,10 @@ pub trait Environment: Send + Sync + 'static {
     /// All clocks, read together. Boot and raw clock never go back while a process lives.
     fn clocks(&self) -> Reading;
 
+    /// `CLOCK_BOOTTIME` in nanoseconds, for what is compared between the logs of processes on one machine.
+    /// Never subject to injected faults, and never part of a decision.
+    fn boottime_ns(&self) -> u64;
+
     /// Fills `bytes` from a cryptographically secure generator.
     fn fill_random(&self, bytes: &mut [u8]);
 }

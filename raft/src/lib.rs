@@ -17,8 +17,8 @@ mod counters;
 mod directory;
 mod environment;
 mod formation;
+mod handover;
 mod identity;
-#[allow(dead_code, reason = "the drivers that use it come next")]
 mod lease;
 mod machine;
 mod metrics;
@@ -42,23 +42,26 @@ pub use certificate::CertificateError;
 pub use config::{ClusterFacts, Config, RaftTuning};
 pub use environment::Environment;
 pub use formation::phase::Stage;
+pub use handover::{Handler, HandoverError};
 pub use identity::IdentityError;
 pub use lease::{
     clock::Reading,
-    holder::Lease,
+    granter::SessionStatus,
+    permit::{Permit, Verdict},
     rules::{Mutant, Rules},
+    sealing::{SealError, SealReceipt},
     session::{Cover, Covered},
 };
 pub use machine::Checkpoint;
 pub use peer::{dial::DialError, resolve::ResolveError};
 pub use propose::{Committed, ProposeError};
 pub use read_index::ReadError;
-pub use replica::Replica;
+pub use replica::{Replica, TransferError, WeakReplica};
 pub use secret::{ClusterSecret, WeakSecret};
 pub use start::{MOST_FOUNDERS, StartError};
-pub use status::{MemberStatus, Role, Status};
+pub use status::{LeaseStatus, MemberStatus, Role, Status};
 pub use tls::TlsError;
-pub use types::{Logged, PeerNode, TypeConfig};
+pub use types::{Applied, Logged, PeerNode, TypeConfig};
 pub use wire::WireError;
 
 #[cfg(test)]

@@ -5,8 +5,13 @@
 //! at or above it.
 
 use crate::{
+    lease::{
+        board,
+        holder::Lease,
+        seat::{Loss, Seat},
+    },
     snapshot::{Image, shelf::Shelf},
-    types::{LogId, Logged, SnapshotMeta, StoredMembership, TypeConfig},
+    types::{Applied, LogId, Logged, SnapshotMeta, StoredMembership, TypeConfig},
 };
 use arc_swap::ArcSwap;
 use futures::{Stream, TryStreamExt};
@@ -64,6 +69,11 @@ impl Published {
         self.applied.subscribe()
     }
 
+    /// The applied index at this moment.
+    pub(crate) fn applied_index(&self) -> u64 {
+        *self.applied.borrow()
+    }
+
     /// The latest instant of any applied entry.
     pub(crate) fn latest(&self) -> Timestamp {
         Timestamp(self.latest.load(Ordering::Relaxed))
@@ -74,8 +84,12 @@ impl Published {
     }
 
     fn publish(&self, registry: &Registry) {
-        self.state.store(Arc::new(registry.clone()));
-        self.applied.send_replace(registry.applied());
+        board::publish(&self.state, &self.applied, Arc::new(registry.clone()), registry.applied());
+    }
+
+    /// The lease in `seat`, and a state that was loaded after it.
+    pub(crate) fn capture(&self, seat: &Seat) -> Option<(Lease, Arc<Registry>)> {
+        seat.capture(&self.state)
     }
 
     /// Checkpoints are hashed in parallel; an older one that ends later must not win.
@@ -96,6 +110,7 @@ pub(crate) struct Machine {
     last: Option<LogId>,
     membership: StoredMembership,
     published: Arc<Published>,
+    seat: Arc<Seat>,
     shelf: Shelf,
     counters: SnapshotCounters,
 }
@@ -109,18 +124,24 @@ pub(crate) struct SnapshotCounters {
 
 impl Machine {
     /// An empty machine; openraft hands it the newest snapshot and the committed entries after it.
-    pub(crate) fn new(shelf: Shelf, published: Arc<Published>, counters: SnapshotCounters) -> Self {
+    pub(crate) fn new(
+        shelf: Shelf,
+        published: Arc<Published>,
+        seat: Arc<Seat>,
+        counters: SnapshotCounters,
+    ) -> Self {
         Self {
             registry: Registry::default(),
             last: None,
             membership: StoredMembership::default(),
             published,
+            seat,
             shelf,
             counters,
         }
     }
 
-    fn apply_entry(&mut self, log_id: LogId, payload: EntryPayload<Logged, u64, crate::PeerNode>) -> Outcome {
+    fn apply_entry(&mut self, log_id: LogId, payload: EntryPayload<Logged, u64, crate::PeerNode>) -> Applied {
         self.last = Some(log_id);
         match payload {
             EntryPayload::Normal(Logged(entry)) => self.apply_command(log_id.index, &entry),
@@ -132,18 +153,18 @@ impl Machine {
         }
     }
 
-    fn apply_command(&mut self, index: u64, entry: &Entry) -> Outcome {
+    fn apply_command(&mut self, index: u64, entry: &Entry) -> Applied {
         self.published.latest.fetch_max(entry.at.0, Ordering::Relaxed);
         let outcome = self.registry.apply(index, entry);
         if matches!(entry.command, Command::Checkpoint) {
             self.hash_aside(index);
         }
-        outcome
+        Applied { outcome, denies: self.registry.denied() == index }
     }
 
-    fn skip(&mut self, index: u64) -> Outcome {
+    fn skip(&mut self, index: u64) -> Applied {
         self.registry.skip(index);
-        Outcome::Done
+        Applied { outcome: Outcome::Done, denies: false }
     }
 
     /// Hashes the state as it is now, while later entries are applied.
@@ -165,14 +186,14 @@ impl RaftStateMachine<TypeConfig> for Machine {
     where
         S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + Send,
     {
-        let mut waiting: Vec<(ApplyResponder<TypeConfig>, Outcome)> = Vec::new();
+        let mut waiting: Vec<(ApplyResponder<TypeConfig>, Applied)> = Vec::new();
         while let Some((entry, responder)) = entries.try_next().await? {
-            let outcome = self.apply_entry(entry.log_id, entry.payload);
-            waiting.extend(responder.map(|responder| (responder, outcome)));
+            let applied = self.apply_entry(entry.log_id, entry.payload);
+            waiting.extend(responder.map(|responder| (responder, applied)));
         }
         self.published.publish(&self.registry);
-        for (responder, outcome) in waiting {
-            responder.send(outcome);
+        for (responder, applied) in waiting {
+            responder.send(applied);
         }
         Ok(())
     }
@@ -195,6 +216,9 @@ impl RaftStateMachine<TypeConfig> for Machine {
         self.registry = read.map_err(io::Error::other)??;
         self.last = meta.last_log_id;
         self.membership = meta.last_membership.clone();
+        if foreign {
+            self.seat.give_up(Loss::Snapshot);
+        }
         self.published.publish(&self.registry);
         self.counters.installed.inc_by(u64::from(foreign));
         Ok(())

@@ -6,7 +6,7 @@ use crate::{
 };
 use hapi_storage::{HistogramData, StorageMetrics};
 use prometheus::{
-    IntGauge, IntGaugeVec, Opts,
+    Gauge, IntGauge, IntGaugeVec, Opts,
     core::{Collector, Desc},
     proto::{Bucket, Histogram, Metric, MetricFamily, MetricType},
 };
@@ -23,6 +23,9 @@ pub(crate) struct Scrape {
     purged: IntGauge,
     members: IntGaugeVec,
     lag: IntGaugeVec,
+    lease_valid: IntGauge,
+    lease_age: Gauge,
+    sealed: IntGauge,
     queue: IntGauge,
 }
 
@@ -43,11 +46,14 @@ impl Scrape {
             purged: gauge("hapi_raft_purged_index", "The log begins after this index.")?,
             members: vec("hapi_raft_members", "Members by their vote.", "role")?,
             lag: vec("hapi_raft_lag_entries", "Entries a member lacks, as its leader knows.", "node")?,
+            lease_valid: gauge("hapi_lease_valid", "1 if this node has a valid serving lease.")?,
+            lease_age: Gauge::new("hapi_lease_age_seconds", "How long ago the present lease was asked for.")?,
+            sealed: gauge("hapi_sealed_index", "Everything at or below is known here to bind every node.")?,
             queue: gauge("hapi_storage_queue_depth", "Writes that wait for the disk.")?,
         })
     }
 
-    fn gauges(&self) -> [&dyn Collector; 9] {
+    fn gauges(&self) -> [&dyn Collector; 12] {
         [
             &self.term,
             &self.is_leader,
@@ -57,6 +63,9 @@ impl Scrape {
             &self.purged,
             &self.members,
             &self.lag,
+            &self.lease_valid,
+            &self.lease_age,
+            &self.sealed,
             &self.queue,
         ]
     }
@@ -69,6 +78,9 @@ impl Scrape {
         self.applied.set(index(status.applied));
         self.last_log.set(index(status.last_log));
         self.purged.set(index(status.purged));
+        self.lease_valid.set(i64::from(status.lease.is_some_and(|lease| lease.valid)));
+        self.lease_age.set(status.lease.map_or(0.0, |lease| lease.age.as_secs_f64()));
+        self.sealed.set(status.sealed as i64);
         let voters = status.members.iter().filter(|member| member.is_voter).count();
         self.members.with_label_values(&["voter"]).set(voters as i64);
         self.members.with_label_values(&["learner"]).set((status.members.len() - voters) as i64);

@@ -182,7 +182,7 @@ mod tests {
     fn request(entries: u64, bytes: usize) -> AppendEntriesRequest<TypeConfig> {
         let leader = openraft::impls::leader_id_adv::LeaderId::new(1, 1);
         let command = Command::JoinRoster { http: "x".repeat(bytes), version: "1".into() };
-        let entry = Entry { at: Timestamp(0), by: Principal::Node(NodeId(1)), command };
+        let entry = Entry::new(Timestamp(0), Principal::Node(NodeId(1)), command);
         let entry = |index| openraft::Entry {
             log_id: LogId::new(leader.to_committed(), index),
             payload: EntryPayload::Normal(Logged(entry.clone())),

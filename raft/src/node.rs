@@ -5,12 +5,11 @@ use crate::{
     counters::Counters,
     directory::{Directory, Roll},
     formation::desk::Desk,
+    handover::Handovers,
+    lease::{clock::Terms, granter::Granter, rules::Rules, seat::Seat},
     machine::Published,
-    peer::{
-        message::{Hello, ReadIndexAnswer},
-        pool::Pool,
-    },
-    read_index::{ReadError, Rounds},
+    peer::{message::Hello, pool::Pool},
+    read_index::{ReadError, Round, Rounds},
     snapshot::arrival::Arrival,
     types::{PeerNode, Raft, StoredMembership, TypeConfig},
 };
@@ -37,6 +36,14 @@ pub(crate) struct Node {
     pub(crate) join: Vec<String>,
     pub(crate) facts: ClusterFacts,
     pub(crate) tuning: RaftTuning,
+    pub(crate) rules: Rules,
+    pub(crate) terms: Terms,
+    /// This node's own lease.
+    pub(crate) seat: Arc<Seat>,
+    /// What this node grants and seals as leader.
+    pub(crate) granter: Granter,
+    /// Who answers connects that other nodes hand over.
+    pub(crate) handovers: Handovers,
     pub(crate) environment: Arc<dyn Environment>,
     pub(crate) raft: Raft,
     pub(crate) directory: Arc<Directory>,
@@ -48,7 +55,7 @@ pub(crate) struct Node {
     /// that instants follow the order of the log.
     pub(crate) last_instant: tokio::sync::Mutex<Timestamp>,
     /// Read indexes of this node as leader.
-    pub(crate) own_rounds: Rounds<ReadIndexAnswer>,
+    pub(crate) own_rounds: Rounds<Round>,
     /// Read indexes from wherever the leader is.
     pub(crate) rounds: Rounds<Result<u64, ReadError>>,
     /// Held during a change of the membership: one at a time.

@@ -7,10 +7,10 @@ use crate::{
         message::{Propose, ProposeAnswer},
         route::{COMMAND_BYTES, Lane},
     },
-    types::{Logged, TypeConfig},
+    types::{Applied, LogId, Logged, TypeConfig},
     wire,
 };
-use hapi_registry_state::{Command, Entry, NodeId, Outcome, Principal};
+use hapi_registry_state::{Command, Entry, NodeId, Outcome, Principal, RequestKey};
 use openraft::{
     errors::{ClientWriteError, ForwardToLeader},
     impls::ProgressResponder,
@@ -33,6 +33,9 @@ pub struct Committed {
     pub index: u64,
     /// What the state machine said to it.
     pub outcome: Outcome,
+    /// The index that must be sealed before the write may be acknowledged: its own, or that of the earlier
+    /// one which it repeats. `None` if it denies nothing.
+    pub seal: Option<u64>,
 }
 
 /// Why a proposal has no outcome to show.
@@ -60,10 +63,15 @@ impl Node {
     /// Proposes wherever the leader is, and waits until this node's state shows the result.
     ///
     /// A try is repeated only if the one before was certainly not taken; after that, [`ProposeError::Unknown`].
-    pub(crate) async fn propose(&self, by: Principal, command: Command) -> Result<Committed, ProposeError> {
+    pub(crate) async fn propose(
+        &self,
+        by: Principal,
+        command: Command,
+        key: Option<RequestKey>,
+    ) -> Result<Committed, ProposeError> {
         check_size(&command)?;
         let deadline = Instant::now() + PROPOSE_TIMEOUT;
-        let committed = self.deliver(Propose { by, command }, deadline).await?;
+        let committed = self.deliver(Propose { by, command, key }, deadline).await?;
         let left = deadline.saturating_duration_since(Instant::now());
         if self.wait_applied(committed.index, left).await {
             Ok(committed)
@@ -80,7 +88,9 @@ impl Node {
                 None => ProposeAnswer::NotLeader { leader: None },
             };
             match answer {
-                ProposeAnswer::Committed { index, outcome } => return Ok(Committed { index, outcome }),
+                ProposeAnswer::Committed { index, outcome, seal } => {
+                    return Ok(Committed { index, outcome, seal });
+                }
                 ProposeAnswer::Unknown(reason) => return Err(ProposeError::Unknown(reason)),
                 ProposeAnswer::Refused(reason) => return Err(ProposeError::Refused(reason)),
                 ProposeAnswer::NotLeader { leader } => hint = leader.map(|(node, _)| node),
@@ -121,25 +131,56 @@ impl Node {
 
     /// Proposes as leader.
     async fn propose_here(&self, propose: Propose) -> ProposeAnswer {
+        let repeats = repeats(&propose.command);
+        match self.write_here(propose).await {
+            Ok(result) => self.answer(result, repeats),
+            Err(reason) => ProposeAnswer::Unknown(reason),
+        }
+    }
+
+    async fn write_here(&self, propose: Propose) -> Result<ClientWriteResult<TypeConfig>, String> {
         let (responder, answer) = ProgressResponder::complete_only();
         {
             let mut last = self.last_instant.lock().await;
             let at = self.environment.now().max(*last).max(self.published.latest());
             *last = at;
-            let entry = Logged(Entry { at, by: propose.by, command: propose.command });
+            let Propose { by, command, key } = propose;
+            let entry = Logged(Entry { at, by, command, key });
             if let Err(fatal) = self.raft.client_write_ff(entry, Some(responder)).await {
-                return ProposeAnswer::Unknown(fatal.to_string());
+                return Err(fatal.to_string());
             }
         }
-        match answer.await {
-            Ok(result) => self.answer(result),
-            Err(_) => ProposeAnswer::Unknown("the leader is stopping".into()),
-        }
+        answer.await.map_err(|_| "the leader is stopping".to_owned())
     }
 
-    fn answer(&self, result: ClientWriteResult<TypeConfig>) -> ProposeAnswer {
+    /// Commits the leader's own housekeeping; the place of the entry, if that came about in time.
+    pub(crate) async fn commit_here(
+        &self,
+        by: Principal,
+        command: Command,
+        deadline: Instant,
+    ) -> Option<LogId> {
+        let propose = Propose { by, command, key: None };
+        let written = timeout_at(deadline, self.write_here(propose)).await.ok()?.ok()?.ok()?;
+        matches!(written.data.outcome, Outcome::Done).then_some(written.log_id)
+    }
+
+    fn answer(&self, result: ClientWriteResult<TypeConfig>, repeats: bool) -> ProposeAnswer {
         match result {
-            Ok(written) => ProposeAnswer::Committed { index: written.log_id.index, outcome: written.data },
+            Ok(written) => {
+                let (index, Applied { outcome, denies }) = (written.log_id.index, written.data);
+                let seal = match outcome {
+                    _ if denies => Some(index),
+                    Outcome::Unchanged { since } => Some(since).filter(|_| repeats),
+                    Outcome::Repeated { index, since } => Some(since.unwrap_or(index)).filter(|_| repeats),
+                    _ => None,
+                };
+                let seal = seal.filter(|_| denies || self.seals_repetitions());
+                if let Some(index) = seal {
+                    self.begin_seal(&written.log_id, index);
+                }
+                ProposeAnswer::Committed { index, outcome, seal }
+            }
             Err(ClientWriteError::ForwardToLeader(forward)) => not_leader(forward, self.id),
             Err(error) => ProposeAnswer::Unknown(error.to_string()),
         }
@@ -150,6 +191,11 @@ impl Node {
 /// pointless; this bounds it where the caller's own bound is not known.
 pub(crate) fn arrival_deadline() -> Instant {
     Instant::now() + PROPOSE_TIMEOUT
+}
+
+/// Whether a command that changed nothing may repeat one that denied something.
+fn repeats(command: &Command) -> bool {
+    command.may_deny() || matches!(command, Command::Publish(_) | Command::Import(_))
 }
 
 pub(crate) fn check_size(command: &Command) -> Result<(), ProposeError> {

@@ -6,6 +6,7 @@ use crate::{
         message::{ReadIndex, ReadIndexAnswer},
         route::Lane,
     },
+    types::LogId,
 };
 use openraft::{
     ReadPolicy,
@@ -78,16 +79,38 @@ impl<T: Clone + Send + 'static> Rounds<T> {
     }
 }
 
+/// What came of a round of this node as leader.
+#[derive(Clone, Debug)]
+pub(crate) enum Round {
+    /// A quorum knows no other leader; the last place in the log that is committed. It belongs to this
+    /// leadership.
+    At(LogId),
+    /// Another node leads, if any.
+    NotLeader { leader: Option<u64> },
+    /// No quorum answered.
+    NoQuorum(String),
+}
+
+impl From<Round> for ReadIndexAnswer {
+    fn from(round: Round) -> Self {
+        match round {
+            Round::At(read) => Self::At(read.index),
+            Round::NotLeader { leader } => Self::NotLeader { leader },
+            Round::NoQuorum(reason) => Self::NoQuorum(reason),
+        }
+    }
+}
+
 impl Node {
     /// One round of this node as leader. `LeaseRead` would spare it, but a restarted voter forgets the lease
     /// it gave.
-    pub(crate) async fn round_here(&self) -> ReadIndexAnswer {
+    pub(crate) async fn round_here(&self) -> Round {
         match self.raft.get_read_log_id(ReadPolicy::ReadIndex).await {
-            Ok((read, _)) => ReadIndexAnswer::At(read.index()),
+            Ok((read, _)) => Round::At(*read.log_id()),
             Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
-                ReadIndexAnswer::NotLeader { leader: forward.leader_id.filter(|leader| *leader != self.id) }
+                Round::NotLeader { leader: forward.leader_id.filter(|leader| *leader != self.id) }
             }
-            Err(error) => ReadIndexAnswer::NoQuorum(error.to_string()),
+            Err(error) => Round::NoQuorum(error.to_string()),
         }
     }
 
@@ -114,7 +137,7 @@ impl Node {
         match hint.or_else(|| self.leader()) {
             None => ReadIndexAnswer::NotLeader { leader: None },
             Some(leader) if leader == self.id => {
-                self.own_rounds.join().await.unwrap_or(ReadIndexAnswer::NotLeader { leader: None })
+                self.own_rounds.join().await.unwrap_or(Round::NotLeader { leader: None }).into()
             }
             Some(leader) => {
                 let asked = self.pool.ask(leader, Lane::Pulse, &ReadIndex, ROUND_TIMEOUT).await;

@@ -1,27 +1,55 @@
 //! The door of this crate.
 
 use crate::{
-    ClusterSecret, Committed, Config, Environment, ProposeError, ReadError, Stage, StartError, Status,
+    ClusterSecret, Committed, Config, Environment, Handler, HandoverError, Permit, ProposeError, ReadError,
+    SealError, SealReceipt, Stage, StartError, Status, Verdict,
     metrics::Scrape,
     node::Node,
+    peer::{message::Abdicate, route::Lane},
     read_index::READ_TIMEOUT,
     runtime::Runtime,
     start::{self, Started},
     types::TypeConfig,
 };
-use hapi_registry_state::{Command, NodeId, Principal, Registry};
+use hapi_registry_state::{Command, NodeId, Principal, Registry, RequestKey};
 use hapi_storage::Storage;
 use openraft::async_runtime::watch::WatchReceiver;
 use std::{
     collections::BTreeMap,
     future::pending,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
+use thiserror::Error;
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep, timeout},
 };
+
+/// A replica that is not kept alive by this.
+#[derive(Clone)]
+pub struct WeakReplica(Weak<Inner>);
+
+impl WeakReplica {
+    /// The replica, while somebody else holds it.
+    pub fn upgrade(&self) -> Option<Replica> {
+        self.0.upgrade().map(Replica)
+    }
+}
+
+/// Why no other node leads now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum TransferError {
+    /// Only voters lead.
+    #[error("node {0} is no voter of this cluster")]
+    NotAVoter(NodeId),
+    /// There is no leader that could let another one lead.
+    #[error("no leader is known, or it did not answer")]
+    NoLeader,
+    /// The leader has tried, and still leads.
+    #[error("no other node has taken over in time")]
+    NotTaken,
+}
 
 /// How long a leader that stops waits for another one to take over.
 const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -106,9 +134,71 @@ impl Replica {
     /// was proposed. A lagging node answers [`ProposeError::Lagging`], never a success that its state does
     /// not show.
     pub async fn propose(&self, by: Principal, command: Command) -> Result<Committed, ProposeError> {
+        self.propose_named(by, command, None).await
+    }
+
+    /// As [`Self::propose`], under the caller's own name for the request: repeated within a day, it is done
+    /// once, and the answer is the first one's.
+    ///
+    /// # Errors
+    /// See [`Self::propose`].
+    pub async fn propose_named(
+        &self,
+        by: Principal,
+        command: Command,
+        key: Option<RequestKey>,
+    ) -> Result<Committed, ProposeError> {
         let node = self.0.node.clone();
-        let proposed = self.0.runtime.handle().spawn(async move { node.propose(by, command).await });
+        let proposed = self.0.runtime.handle().spawn(async move { node.propose(by, command, key).await });
         proposed.await.unwrap_or(Err(ProposeError::Stopped))
+    }
+
+    /// Waits until every node obeys all entries up to `index`: each has confirmed that its issuers see them,
+    /// or every lease that it may have from before has run out. Works on any node.
+    ///
+    /// # Errors
+    /// [`SealError::Pending`] if that took longer than `within`. It goes on all the same; ask again.
+    pub async fn sealed(&self, index: u64, within: Duration) -> Result<SealReceipt, SealError> {
+        let node = self.0.node.clone();
+        let sealed = self.0.runtime.handle().spawn(async move { node.sealed(index, within).await });
+        sealed.await.unwrap_or(Err(SealError::Pending(index)))
+    }
+
+    /// Everything at or below this index is known here to be sealed.
+    pub fn sealed_index(&self) -> u64 {
+        self.0.node.granter.sealed().max(self.state().sealed())
+    }
+
+    /// The right to decide on the state of this moment. `None` while this node has no valid lease. Takes no
+    /// lock and sends nothing.
+    pub fn permit(&self) -> Option<Permit> {
+        self.0.node.permit()
+    }
+
+    /// Reads the state for the last time and says whether a descriptor that was decided under `permit` may be
+    /// handed out: unless something was denied meanwhile, or the lease that was captured is over.
+    pub fn release(&self, permit: &mut Permit) -> Verdict {
+        self.0.node.judge(permit)
+    }
+
+    /// `CLOCK_BOOTTIME` in nanoseconds, for logs that are compared.
+    pub fn boottime_ns(&self) -> u64 {
+        self.0.node.environment.boottime_ns()
+    }
+
+    /// Hands a connect to the leader, which decides it under its own lease.
+    ///
+    /// # Errors
+    /// [`HandoverError`]: nobody there who may decide.
+    pub async fn hand_to_leader(&self, request: Vec<u8>, within: Duration) -> Result<Vec<u8>, HandoverError> {
+        let node = self.0.node.clone();
+        let handed = self.0.runtime.handle().spawn(async move { node.hand_to_leader(request, within).await });
+        handed.await.unwrap_or_else(|error| Err(HandoverError::Failed(error.to_string())))
+    }
+
+    /// Lets `handler` decide what other nodes hand over, on the runtime from which this is called.
+    pub fn answer_handovers(&self, handler: Handler) {
+        self.0.node.handovers.set(tokio::runtime::Handle::current(), handler);
     }
 
     /// An index at or above every write that was acknowledged anywhere before this call; on return the local
@@ -169,14 +259,20 @@ impl Replica {
         Ok(true)
     }
 
-    /// As leader, lets `heir` take over; without effect on other nodes. Returns once another leader is known,
-    /// or after two seconds.
-    pub async fn transfer_leadership(&self, heir: NodeId) {
+    /// Lets another voter lead: `heir`, or the one that has most of the log. Works on any node. Returns the
+    /// new leader; at once, if `heir` leads already.
+    ///
+    /// # Errors
+    /// [`TransferError`]; the old leader goes on then, or another election decides.
+    pub async fn transfer_leader(&self, heir: Option<NodeId>) -> Result<NodeId, TransferError> {
         let node = self.0.node.clone();
-        let handing = self.0.runtime.handle().spawn(async move { node.hand_over_to(heir.0).await });
-        if let Err(error) = handing.await {
-            tracing::warn!(%error, "leadership was not handed over");
-        }
+        let transferring = self.0.runtime.handle().spawn(async move { node.transfer_leader(heir).await });
+        transferring.await.unwrap_or(Err(TransferError::NoLeader))
+    }
+
+    /// This replica, not kept alive.
+    pub fn downgrade(&self) -> WeakReplica {
+        WeakReplica(Arc::downgrade(&self.0))
     }
 
     /// Lets another voter lead, if this node does. Called before a node stops taking requests, so that none
@@ -217,10 +313,52 @@ impl Replica {
 
 impl Node {
     /// As leader, lets the voter with the most of the log take over.
-    async fn hand_over(&self) {
+    pub(crate) async fn hand_over(&self) {
         if let Some(heir) = self.heir() {
             self.hand_over_to(heir).await;
         }
+    }
+
+    async fn transfer_leader(&self, heir: Option<NodeId>) -> Result<NodeId, TransferError> {
+        let leader = self.leader().ok_or(TransferError::NoLeader)?;
+        if let Some(heir) = heir {
+            let is_voter = self.raft_metrics().membership_config.voter_ids().any(|voter| voter == heir.0);
+            if !is_voter {
+                return Err(TransferError::NotAVoter(heir));
+            }
+            if heir.0 == leader {
+                return Ok(heir);
+            }
+        }
+        if leader == self.id {
+            self.abdicate(heir.map(|heir| heir.0)).await;
+        } else {
+            let asked = Abdicate { heir: heir.map(|heir| heir.0) };
+            let asked = self.pool.ask(leader, Lane::Talk, &asked, HANDOVER_TIMEOUT * 2).await;
+            asked.map_err(|_| TransferError::NoLeader)?;
+        }
+        self.leader_after(leader).await.ok_or(TransferError::NotTaken)
+    }
+
+    /// As leader, lets `heir` take over, or whoever has most of the log.
+    pub(crate) async fn abdicate(&self, heir: Option<u64>) {
+        match heir {
+            Some(heir) => self.hand_over_to(heir).await,
+            None => self.hand_over().await,
+        }
+    }
+
+    /// The leader that comes after `leader`.
+    async fn leader_after(&self, leader: u64) -> Option<NodeId> {
+        let other = async {
+            loop {
+                match self.leader().filter(|other| *other != leader) {
+                    Some(other) => break NodeId(other),
+                    None => sleep(Duration::from_millis(10)).await,
+                }
+            }
+        };
+        timeout(HANDOVER_TIMEOUT, other).await.ok()
     }
 
     async fn hand_over_to(&self, heir: u64) {
@@ -245,7 +383,9 @@ impl Node {
         let metrics = self.raft_metrics();
         let matched: BTreeMap<_, _> =
             metrics.replication.as_ref().filter(|_| metrics.state.is_leader())?.clone();
-        let others = metrics.membership_config.voter_ids().filter(|voter| *voter != self.id);
+        let state = self.published.state();
+        let stays = |voter: &u64| *voter != self.id && !state.has_departed(NodeId(*voter));
+        let others = metrics.membership_config.voter_ids().filter(stays);
         others.max_by_key(|voter| matched.get(voter).copied().flatten())
     }
 }

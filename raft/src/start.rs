@@ -7,6 +7,7 @@ use crate::{
     certificate::Subject,
     formation::{driver, phase::Phase},
     identity::{Identity, IdentityError},
+    lease::{presiding, renewal, sealing, seat::Loss},
     node::Node,
     peer::server,
     tls::{Tls, TlsError},
@@ -149,9 +150,16 @@ fn spawn_tasks(node: &Arc<Node>, listener: TcpListener, tls: Tls, storage: Failu
     tokio::spawn(driver::follow_membership(node.clone()));
     tokio::spawn(driver::run(node.clone()));
     tokio::spawn(autopilot::run(node.clone()));
+    tokio::spawn(presiding::run(node.clone()));
+    tokio::spawn(sealing::run(node.clone()));
+    tokio::spawn(renewal::run(node.clone()));
     tokio::spawn(watch_raft(node.clone()));
     let failing = node.clone();
-    tokio::spawn(async move { failing.fail(storage.wait().await.to_string()) });
+    tokio::spawn(async move {
+        let failure = storage.wait().await.to_string();
+        failing.seat.give_up(Loss::Storage);
+        failing.fail(failure);
+    });
 }
 
 /// Reports the end of Raft's core, whatever ended it.

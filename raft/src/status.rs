@@ -2,13 +2,14 @@
 
 use crate::{
     formation::phase::Stage,
+    lease::granter::SessionStatus,
     machine::Checkpoint,
     node::Node,
     types::{LogId, PeerNode},
 };
 use hapi_registry_state::NodeId;
 use openraft::ServerState;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 /// What a node does in Raft.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,17 @@ pub struct MemberStatus {
     pub is_voter: bool,
     /// How many entries of the leader's log it lacks. Only the leader knows.
     pub lag: Option<u64>,
+}
+
+/// A node's serving lease at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseStatus {
+    /// Whether it may be used.
+    pub valid: bool,
+    /// How long it has been held.
+    pub age: Duration,
+    /// The state that decides is at or above this index.
+    pub threshold: u64,
 }
 
 /// The state of a replica at one moment.
@@ -67,6 +79,12 @@ pub struct Status {
     pub members: Vec<MemberStatus>,
     /// The last state hash that can be compared with those of others.
     pub checkpoint: Option<Checkpoint>,
+    /// This node's serving lease, if it has one.
+    pub lease: Option<LeaseStatus>,
+    /// The session that this node has as leader.
+    pub session: Option<SessionStatus>,
+    /// Everything at or below this index is known here to be sealed.
+    pub sealed: u64,
     /// Snapshots this process has written.
     pub snapshots_built: u64,
     /// Snapshots this process has received and taken over.
@@ -94,10 +112,21 @@ impl Node {
             purged: index(&metrics.purged),
             members: members(&metrics),
             checkpoint: self.published.checkpoint(),
+            lease: self.lease_status(),
+            session: self.granter.status(),
+            sealed: self.granter.sealed().max(self.published.state().sealed()),
             snapshots_built: self.counters.snapshots_built.get(),
             snapshots_installed: self.counters.snapshots_installed.get(),
             snapshots_sent: self.counters.snapshots_sent.get(),
         }
+    }
+}
+
+impl Node {
+    fn lease_status(&self) -> Option<LeaseStatus> {
+        let now = self.environment.clocks();
+        let lease = self.seat.lease()?;
+        Some(LeaseStatus { valid: lease.is_valid(&now), age: lease.age(&now), threshold: lease.threshold() })
     }
 }
 

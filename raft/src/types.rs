@@ -8,13 +8,15 @@ openraft::declare_raft_types!(
     /// The type configuration of the registry's Raft.
     pub TypeConfig:
         D = Logged,
-        R = Outcome,
+        R = Applied,
         NodeId = u64,
         Node = PeerNode,
 );
 
 /// The Raft of this node.
 pub(crate) type Raft = openraft::Raft<TypeConfig, crate::machine::Machine>;
+/// A leadership: the term, and who leads in it.
+pub(crate) type Leadership = openraft::alias::CommittedLeaderIdOf<TypeConfig>;
 /// A place in the log: who led, and the index.
 pub(crate) type LogId = openraft::alias::LogIdOf<TypeConfig>;
 /// A vote for a leader, or of one.
@@ -25,6 +27,15 @@ pub(crate) type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
 pub(crate) type StoredMembership = openraft::alias::StoredMembershipOf<TypeConfig>;
 /// Members by node id.
 pub(crate) type Members = BTreeMap<u64, PeerNode>;
+
+/// What the state machine makes of an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Its answer.
+    pub outcome: Outcome,
+    /// Whether some descriptor may not be issued any more since this entry: it is to be sealed.
+    pub denies: bool,
+}
 
 /// An entry of the registry as Raft carries it.
 ///

@@ -18,7 +18,7 @@ const NOW: Timestamp = Timestamp::from_seconds(1_767_225_600);
 const NODE: NodeId = NodeId(1);
 
 fn apply(registry: &mut Registry, by: Principal, command: Command) {
-    let outcome = registry.apply(registry.applied() + 1, &Entry { at: NOW, by, command });
+    let outcome = registry.apply(registry.applied() + 1, &Entry::new(NOW, by, command));
     assert_eq!(outcome, Outcome::Done);
 }
 
@@ -102,8 +102,7 @@ fn decide(criterion: &mut Criterion, registry: &Registry) {
 
 /// On a clone each time, as a node does: readers keep the state before, so that nothing is changed in place.
 fn publish(criterion: &mut Criterion, registry: &Registry) {
-    let entry =
-        Entry { at: NOW, by: by("alice", Role::Publisher), command: Command::Publish(server(SERVERS + 1)) };
+    let entry = Entry::new(NOW, by("alice", Role::Publisher), Command::Publish(server(SERVERS + 1)));
     criterion.bench_function("apply publish", |bench| {
         bench.iter_batched(
             || registry.clone(),

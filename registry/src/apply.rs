@@ -10,8 +10,17 @@ impl Registry {
     pub fn apply(&mut self, index: u64, entry: &Entry) -> Outcome {
         self.skip(index);
         self.at = self.at.max(entry.at);
-        let outcome = self.execute(entry).unwrap_or_else(Outcome::Rejected);
+        let outcome = self.repeated(entry).unwrap_or_else(|| self.once(entry));
         self.audit(entry, &outcome);
+        outcome
+    }
+
+    fn once(&mut self, entry: &Entry) -> Outcome {
+        let outcome = self.execute(entry).unwrap_or_else(Outcome::Rejected);
+        if entry.command.may_deny() && outcome.changed() {
+            self.denied = self.applied;
+        }
+        self.remember(entry, &outcome);
         outcome
     }
 
@@ -57,6 +66,8 @@ impl Registry {
             Command::DrainNode(node) => self.drain_node(by, *node),
             Command::LeaveRoster(node) => self.leave_roster(by, *node),
             Command::Checkpoint => self.checkpoint(by),
+            Command::SessionOpen { .. } => self.require_system(by).map(|()| Outcome::Done),
+            Command::Sealed { index } => self.seal(by, *index),
         }
     }
 }

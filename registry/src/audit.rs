@@ -57,9 +57,11 @@ impl AuditRecord {
 }
 
 impl Registry {
-    /// Appends the record of an entry that was just applied. Checkpoints change nothing and leave none.
+    /// Appends the record of an entry that was just applied. What the cluster does to keep going governs
+    /// nothing and leaves none: checkpoints, leaders' sessions and seals.
     pub(crate) fn audit(&mut self, entry: &Entry, outcome: &Outcome) {
-        if matches!(entry.command, Command::Checkpoint) {
+        if matches!(entry.command, Command::Checkpoint | Command::SessionOpen { .. } | Command::Sealed { .. })
+        {
             return;
         }
         let record = AuditRecord {

@@ -1,8 +1,8 @@
 //! What can be asked of the registry.
 
 use crate::{
-    Act, ClientId, Kid, Namespace, NewToken, NodeId, Principal, PublicKey, ServerJson, ServerName,
-    SettingsPatch, Status, Subject, Tenant, TenantId, Timestamp, TokenId, Version,
+    Act, ClientId, Kid, Namespace, NewToken, NodeId, Principal, PublicKey, RequestKey, ServerJson,
+    ServerName, SettingsPatch, Status, Subject, Tenant, TenantId, Timestamp, TokenId, Version,
 };
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,15 @@ pub struct Entry {
     pub by: Principal,
     /// What is asked.
     pub command: Command,
+    /// The caller's own name for the request, so that a repetition is done once.
+    pub key: Option<RequestKey>,
+}
+
+impl Entry {
+    /// An entry without a request key.
+    pub fn new(at: Timestamp, by: Principal, command: Command) -> Self {
+        Self { at, by, command, key: None }
+    }
 }
 
 /// A version as another registry published it.
@@ -76,6 +85,10 @@ pub enum Command {
     LeaveRoster(NodeId),
     /// Every replica publishes the hash of its state at this entry.
     Checkpoint,
+    /// A leader's session begins; the id is random, so that no two sessions have the same entry.
+    SessionOpen { id: u128 },
+    /// Everything at or below this index binds every node: no lease from before it is in use any more.
+    Sealed { index: u64 },
 }
 
 impl Command {
@@ -102,6 +115,8 @@ impl Command {
             Self::DrainNode(_) => "drain_node",
             Self::LeaveRoster(_) => "leave_roster",
             Self::Checkpoint => "checkpoint",
+            Self::SessionOpen { .. } => "session_open",
+            Self::Sealed { .. } => "sealed",
         }
     }
 
@@ -125,6 +140,8 @@ impl Command {
             Self::JoinRoster { http, .. } => http.clone(),
             Self::DrainNode(node) | Self::LeaveRoster(node) => format!("node/{node}"),
             Self::Checkpoint => String::new(),
+            Self::SessionOpen { id } => format!("session/{id:032x}"),
+            Self::Sealed { index } => format!("index/{index}"),
         }
     }
 

@@ -8,17 +8,18 @@ use crate::{
     Registry, Right, Server, ServerName, ServerRef, Standing, Status, Subject, Tenant, TenantId, Timestamp,
     Transport, Version,
 };
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How a caller proves itself; not yet judged.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Credential {
     /// An API token.
     Token(PresentedToken),
 }
 
 /// What a client asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectRequest {
     /// The server, perhaps with a version.
     pub server: ServerRef,
@@ -66,6 +67,23 @@ pub struct Decision {
     pub warnings: Vec<String>,
     /// The index of the state that decided.
     pub index: u64,
+    /// Whether the descriptor may be released only after a round with a majority.
+    pub strict: bool,
+}
+
+impl Decision {
+    /// Whether a descriptor of `other` would say the same, but for the index.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let Self {
+            client, tenant, server, version, verified, endpoint, jwks_uri, tls_pin_sha256, ttl, ..
+        } = self;
+        (client, tenant, server, version, verified) ==
+            (&other.client, &other.tenant, &other.server, &other.version, &other.verified)
+            && (endpoint, jwks_uri, tls_pin_sha256, ttl)
+                == (&other.endpoint, &other.jwks_uri, &other.tls_pin_sha256, &other.ttl)
+            // A descriptor that needs no round may not stand for one that does.
+            && self.strict <= other.strict
+    }
 }
 
 /// A no.
@@ -156,6 +174,8 @@ impl Registry {
             ttl: self.settings.ttl(request.ttl),
             warnings: self.warnings(server, published),
             index: self.applied,
+            strict: self.settings.is_strict_for(document.name())
+                || tenant.is_some_and(|tenant| tenant.strict),
         })
     }
 

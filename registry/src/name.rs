@@ -210,7 +210,7 @@ pub(crate) fn excerpt(text: &str) -> String {
 /// assert_eq!(newest.version, None);
 /// # Ok::<(), hapi_registry_state::RefError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct ServerRef {
     /// The server.
     pub name: ServerName,

@@ -13,6 +13,13 @@ pub enum Outcome {
         /// The index of the entry that made it so.
         since: u64,
     },
+    /// The request was done before under the same idempotency key, by the entry at this index; nothing changed.
+    Repeated {
+        /// The index of the entry that was the first of this name.
+        index: u64,
+        /// The index of the entry that had made everything so even before that one.
+        since: Option<u64>,
+    },
     /// So many versions have a new status.
     StatusChanged {
         /// How many.
@@ -25,11 +32,17 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether the entry may have changed anything.
+    pub fn changed(&self) -> bool {
+        !matches!(self, Self::Unchanged { .. } | Self::Repeated { .. } | Self::Rejected(_))
+    }
+
     /// The outcome as a word in the audit chain.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Rejected(rejection) => rejection.code(),
             Self::Unchanged { .. } => "unchanged",
+            Self::Repeated { .. } => "repeated",
             _ => "done",
         }
     }
@@ -120,6 +133,15 @@ pub enum Rejection {
     /// A node drains before it leaves.
     #[error("node {0} must drain before it leaves the roster")]
     NodeNotDraining(NodeId),
+    /// A drained node leaves once every node knows of its draining.
+    #[error("the draining of node {node} at index {index} is not sealed yet: wait for its receipt")]
+    NodeNotSealed { node: NodeId, index: u64 },
+    /// Node ids are used once.
+    #[error("node {0} was removed from this cluster: it may come back with an empty data folder, as another")]
+    NodeRemoved(NodeId),
+    /// The idempotency key names another request.
+    #[error("this idempotency key was used for another request within the last day")]
+    IdempotencyKeyReused,
     /// A value is out of its bounds.
     #[error("{0}")]
     Invalid(String),
@@ -156,6 +178,9 @@ impl Rejection {
             Self::NodeNotFound(_) => "node_not_found",
             Self::NodeDraining(_) => "node_draining",
             Self::NodeNotDraining(_) => "node_not_draining",
+            Self::NodeNotSealed { .. } => "node_not_sealed",
+            Self::NodeRemoved(_) => "node_removed",
+            Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::Invalid(_) => "invalid_request",
         }
     }

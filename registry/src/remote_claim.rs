@@ -50,18 +50,23 @@ impl Claims {
         }
     }
 
-    /// Enters the remotes of `document`, which the entry at `index` publishes.
-    pub(crate) fn claim(&mut self, document: &ServerJson, index: u64) {
+    /// Enters the remotes of `document`, which the entry at `index` publishes. Tells whether that takes a URL
+    /// from a server whose template could become it: its descriptors for that URL end here.
+    pub(crate) fn claim(&mut self, document: &ServerJson, index: u64) -> bool {
+        let mut takes = false;
         for remote in document.remotes() {
             match remote.url.literal() {
-                Some(endpoint) => {
-                    self.literals
-                        .entry(endpoint.normalised().into())
-                        .or_insert_with(|| document.name().clone());
-                }
+                Some(endpoint) => takes |= self.claim_literal(document.name(), &endpoint),
                 None => self.claim_template(document.name(), &remote.url, index),
             }
         }
+        takes
+    }
+
+    fn claim_literal(&mut self, server: &ServerName, endpoint: &Endpoint) -> bool {
+        let takes = self.owner(endpoint).is_some_and(|owner| owner != server);
+        self.literals.entry(endpoint.normalised().into()).or_insert_with(|| server.clone());
+        takes
     }
 
     /// Enters a template once. The same text with other choices is another template: it can become

@@ -43,6 +43,8 @@ pub struct Member {
     pub joined_at: Timestamp,
     /// Whether it issues.
     pub state: MemberState,
+    /// The index of the entry that brought it into this state.
+    pub since: u64,
 }
 
 /// The longest base URL and the longest version of a member, in bytes.
@@ -60,12 +62,16 @@ impl Registry {
         if known.is_some_and(|member| member.state == MemberState::Draining) {
             return Err(Rejection::NodeDraining(node));
         }
+        if self.departed.contains(&node) {
+            return Err(Rejection::NodeRemoved(node));
+        }
         if http.len() > MAX_TEXT || version.len() > MAX_TEXT {
             return Err(Rejection::Invalid(format!("a member's texts have at most {MAX_TEXT} bytes")));
         }
         let joined_at = known.map_or(self.at, |member| member.joined_at);
-        let member =
-            Member { http: http.into(), version: version.into(), joined_at, state: MemberState::Active };
+        let since = known.map_or(self.applied, |member| member.since);
+        let (http, version) = (http.into(), version.into());
+        let member = Member { http, version, joined_at, state: MemberState::Active, since };
         self.roster.insert(node, Arc::new(member));
         Ok(Outcome::Done)
     }
@@ -73,22 +79,37 @@ impl Registry {
     pub(crate) fn drain_node(&mut self, by: &Principal, node: NodeId) -> Result<Outcome, Rejection> {
         self.require(by, Right::Operate)?;
         let member = self.roster.get(&node).ok_or(Rejection::NodeNotFound(node))?;
-        let draining = Member { state: MemberState::Draining, ..(**member).clone() };
+        if member.state == MemberState::Draining {
+            return Ok(Outcome::Unchanged { since: member.since });
+        }
+        let since = self.applied;
+        let draining = Member { state: MemberState::Draining, since, ..(**member).clone() };
         self.roster.insert(node, Arc::new(draining));
         Ok(Outcome::Done)
     }
 
-    /// Takes a drained node off the roster; its keys go with it, since it can retire none itself.
+    /// Takes a drained node off the roster, once its draining is sealed: later seals do not ask it any more.
+    /// Its keys go with it, since it can retire none itself.
     pub(crate) fn leave_roster(&mut self, by: &Principal, node: NodeId) -> Result<Outcome, Rejection> {
         self.require(by, Right::Operate)?;
-        match self.roster.get(&node).map(|member| member.state) {
+        match self.roster.get(&node).map(|member| (member.state, member.since)) {
+            None if self.departed.contains(&node) => return Ok(Outcome::Unchanged { since: self.applied }),
             None => return Err(Rejection::NodeNotFound(node)),
-            Some(MemberState::Active) => return Err(Rejection::NodeNotDraining(node)),
-            Some(MemberState::Draining) => {}
+            Some((MemberState::Active, _)) => return Err(Rejection::NodeNotDraining(node)),
+            Some((MemberState::Draining, index)) if index > self.sealed => {
+                return Err(Rejection::NodeNotSealed { node, index });
+            }
+            Some((MemberState::Draining, _)) => {}
         }
         self.roster.remove(&node);
+        self.departed.insert(node);
         self.revoke_keys_of(node);
         Ok(Outcome::Done)
+    }
+
+    /// Whether a node of this id was removed.
+    pub fn has_departed(&self, node: NodeId) -> bool {
+        self.departed.contains(&node)
     }
 
     /// The members, by id.
@@ -101,7 +122,8 @@ impl Registry {
         self.roster.get(&node).map(|member| &**member)
     }
 
-    pub(crate) fn is_active_member(&self, node: NodeId) -> bool {
+    /// Whether the node is one of those that issue.
+    pub fn is_active_member(&self, node: NodeId) -> bool {
         self.roster.get(&node).is_some_and(|member| member.state == MemberState::Active)
     }
 }

@@ -175,7 +175,9 @@ impl Registry {
                 "the document is too large once its placeholders are read".into(),
             ));
         }
-        self.remotes.claim(&published.document, self.applied);
+        if self.remotes.claim(&published.document, self.applied) {
+            self.denied = self.applied;
+        }
         server.add(published);
         self.servers.insert(name, Arc::new(server));
         Ok(())

@@ -1,12 +1,15 @@
 //! Settings that change decisions, and therefore are replicated.
 
-use crate::{Outcome, Principal, Registry, Rejection, Right};
+use crate::{Glob, Outcome, Principal, Registry, Rejection, Right, ServerName};
 use serde::{Deserialize, Serialize};
 
 /// The shortest life of a descriptor, in seconds.
 pub(crate) const TTL_FLOOR: u32 = 30;
 /// The longest life of a descriptor, in seconds: verifiers refuse anything longer.
 pub(crate) const TTL_CEILING: u32 = 120;
+
+/// The most globs of servers in strict mode: every decision looks through them.
+const MAX_STRICT: usize = 1_000;
 
 /// Which servers a client may reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +40,11 @@ pub struct Settings {
     /// How long a new signing key is published before it may sign, in seconds. At least 60, which is twice
     /// the `max-age` of the JWK set, so that a verifier with a cached set knows the key; or 0, for tests.
     pub key_prepublish: u32,
+    /// Whether every descriptor is released only after a round with a majority, which needs no assumption
+    /// about clocks and costs one round trip.
+    pub strict: bool,
+    /// Servers for whose descriptors that holds, whatever the cluster does.
+    pub strict_servers: Vec<Glob>,
 }
 
 impl Default for Settings {
@@ -49,6 +57,8 @@ impl Default for Settings {
             ttl_min: TTL_FLOOR,
             ttl_max: TTL_CEILING,
             key_prepublish: 60,
+            strict: false,
+            strict_servers: Vec::new(),
         }
     }
 }
@@ -71,6 +81,10 @@ pub struct SettingsPatch {
     pub ttl_max: Option<u32>,
     /// See [`Settings::key_prepublish`].
     pub key_prepublish: Option<u32>,
+    /// See [`Settings::strict`].
+    pub strict: Option<bool>,
+    /// See [`Settings::strict_servers`].
+    pub strict_servers: Option<Vec<Glob>>,
 }
 
 impl SettingsPatch {
@@ -83,6 +97,8 @@ impl SettingsPatch {
             ttl_min: self.ttl_min.unwrap_or(old.ttl_min),
             ttl_max: self.ttl_max.unwrap_or(old.ttl_max),
             key_prepublish: self.key_prepublish.unwrap_or(old.key_prepublish),
+            strict: self.strict.unwrap_or(old.strict),
+            strict_servers: self.strict_servers.clone().unwrap_or_else(|| old.strict_servers.clone()),
         }
     }
 }
@@ -93,7 +109,15 @@ impl Settings {
         wanted.unwrap_or(self.ttl_default).clamp(self.ttl_min, self.ttl_max)
     }
 
+    /// Whether descriptors for `server` take a round with a majority, by the settings of the cluster.
+    pub(crate) fn is_strict_for(&self, server: &ServerName) -> bool {
+        self.strict || self.strict_servers.iter().any(|glob| glob.matches(server.as_str()))
+    }
+
     fn check(&self) -> Result<(), Rejection> {
+        if self.strict_servers.len() > MAX_STRICT {
+            return Err(Rejection::Invalid(format!("strict_servers has at most {MAX_STRICT} entries")));
+        }
         let ordered = TTL_FLOOR <= self.ttl_min
             && self.ttl_min <= self.ttl_default
             && self.ttl_default <= self.ttl_max

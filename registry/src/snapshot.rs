@@ -7,13 +7,14 @@ use crate::{
     Published, Registry, ServerName, Settings, SigningKey, Subject, Tenant, TenantId, Timestamp, Token,
     TokenId,
     remote_claim::{TemplateClaim, TemplateKey},
+    request_key::{Answered, Asked},
 };
 use bincode::config::{Configuration, Limit};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The form of the records. Raised when an older reader could misread them.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// The largest record, in bytes: well above the largest document.
 const MAX_RECORD: usize = 1 << 20;
@@ -61,6 +62,8 @@ struct Head {
     applied: u64,
     at: Timestamp,
     bootstrapped: bool,
+    denied: u64,
+    sealed: u64,
     settings: Settings,
     audit_head: [u8; 32],
 }
@@ -79,6 +82,8 @@ enum Record {
     Token(TokenId, Arc<Token>),
     Key(Kid, Arc<SigningKey>),
     Member(NodeId, Arc<Member>),
+    Departed(NodeId),
+    Request(Asked, Arc<Answered>),
     Audit(Arc<AuditRecord>),
 }
 
@@ -103,6 +108,8 @@ fn all(registry: &Registry) -> impl Iterator<Item = Record> + '_ {
         applied: registry.applied,
         at: registry.at,
         bootstrapped: registry.bootstrapped,
+        denied: registry.denied,
+        sealed: registry.sealed,
         settings: registry.settings.clone(),
         audit_head: registry.audit_head,
     });
@@ -118,6 +125,8 @@ fn all(registry: &Registry) -> impl Iterator<Item = Record> + '_ {
         .chain(registry.tokens.iter().map(|(k, v)| Record::Token(k.clone(), v.clone())))
         .chain(registry.keys.iter().map(|(k, v)| Record::Key(k.clone(), v.clone())))
         .chain(registry.roster.iter().map(|(k, v)| Record::Member(*k, v.clone())))
+        .chain(registry.departed.iter().map(|node| Record::Departed(*node)))
+        .chain(registry.requests.iter().map(|(k, v)| Record::Request(k.clone(), v.clone())))
         .chain(registry.audit.iter().map(|record| Record::Audit(record.clone())))
 }
 
@@ -165,6 +174,8 @@ impl Builder {
             Record::Token(k, v) => drop(registry.tokens.insert(k, v)),
             Record::Key(k, v) => drop(registry.keys.insert(k, v)),
             Record::Member(k, v) => drop(registry.roster.insert(k, v)),
+            Record::Departed(node) => drop(registry.departed.insert(node)),
+            Record::Request(asked, answered) => registry.restore_request(asked, answered),
             Record::Audit(record) => {
                 self.chain = record.chain(&self.chain);
                 registry.audit.push_back(record);
@@ -176,6 +187,8 @@ impl Builder {
         self.registry.applied = head.applied;
         self.registry.at = head.at;
         self.registry.bootstrapped = head.bootstrapped;
+        self.registry.denied = head.denied;
+        self.registry.sealed = head.sealed;
         self.registry.settings = head.settings;
         self.registry.audit_head = head.audit_head;
         self.head = Some(head.audit_head);

@@ -3,9 +3,11 @@
 use crate::{
     AuditRecord, Client, ClientId, EMPTY_CHAIN, Kid, Member, Moderation, Namespace, NamespaceRecord, NodeId,
     Server, ServerName, Settings, SigningKey, Subject, Tenant, TenantId, Timestamp, Token, TokenId,
-    remote_claim::Claims, snapshot,
+    remote_claim::Claims,
+    request_key::{Answered, Asked},
+    snapshot,
 };
-use imbl::{OrdMap, Vector};
+use imbl::{OrdMap, OrdSet, Vector};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
@@ -17,6 +19,10 @@ pub struct Registry {
     /// The instant of the last entry; never goes back.
     pub(crate) at: Timestamp,
     pub(crate) bootstrapped: bool,
+    /// The index of the last entry that denies something.
+    pub(crate) denied: u64,
+    /// Everything at or below this index binds every node.
+    pub(crate) sealed: u64,
     pub(crate) settings: Settings,
     pub(crate) servers: OrdMap<ServerName, Arc<Server>>,
     pub(crate) remotes: Claims,
@@ -27,6 +33,11 @@ pub struct Registry {
     pub(crate) tokens: OrdMap<TokenId, Arc<Token>>,
     pub(crate) keys: OrdMap<Kid, Arc<SigningKey>>,
     pub(crate) roster: OrdMap<NodeId, Arc<Member>>,
+    /// Nodes that were removed: their ids are never used again.
+    pub(crate) departed: OrdSet<NodeId>,
+    pub(crate) requests: OrdMap<Asked, Arc<Answered>>,
+    /// The same by index, the oldest first.
+    pub(crate) requests_by_index: OrdMap<u64, Asked>,
     pub(crate) audit: Vector<Arc<AuditRecord>>,
     pub(crate) audit_head: [u8; 32],
 }
@@ -37,6 +48,8 @@ impl Default for Registry {
             applied: 0,
             at: Timestamp::default(),
             bootstrapped: false,
+            denied: 0,
+            sealed: 0,
             settings: Settings::default(),
             servers: OrdMap::new(),
             remotes: Claims::default(),
@@ -47,6 +60,9 @@ impl Default for Registry {
             tokens: OrdMap::new(),
             keys: OrdMap::new(),
             roster: OrdMap::new(),
+            departed: OrdSet::new(),
+            requests: OrdMap::new(),
+            requests_by_index: OrdMap::new(),
             audit: Vector::new(),
             audit_head: EMPTY_CHAIN,
         }

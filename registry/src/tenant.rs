@@ -19,6 +19,9 @@ pub struct Tenant {
     pub require_verified: bool,
     /// Private namespaces that this tenant's clients see.
     pub private_namespaces: Vec<Namespace>,
+    /// Descriptors for this tenant's clients take a round with a majority: see
+    /// [`Settings::strict`](crate::Settings::strict).
+    pub strict: bool,
 }
 
 impl Tenant {

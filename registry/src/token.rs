@@ -66,7 +66,7 @@ impl fmt::Debug for TokenHash {
 pub struct TokenTextError;
 
 /// A token as a caller presents it: well-formed, not yet known to be genuine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PresentedToken {
     /// The id that the text claims.
     pub id: TokenId,

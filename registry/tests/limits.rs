@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[path = "limits/request_keys.rs"]
+mod request_keys;
 mod world;
 
 use hapi_registry_state::{
@@ -22,7 +24,7 @@ impl Cluster {
     }
 
     fn apply(&mut self, by: Principal, command: Command) -> Outcome {
-        self.0.apply(self.0.applied() + 1, &Entry { at: Timestamp::from_seconds(1), by, command })
+        self.0.apply(self.0.applied() + 1, &Entry::new(Timestamp::from_seconds(1), by, command))
     }
 
     fn operate(&mut self, command: Command) -> Outcome {
@@ -211,7 +213,7 @@ fn the_end_of_time_is_survived() {
         Command::RemoveKey(key.kid()),
     ];
     for command in commands {
-        cluster.0.apply(cluster.0.applied() + 1, &Entry { at, by: node(), command });
+        cluster.0.apply(cluster.0.applied() + 1, &Entry::new(at, node(), command));
     }
     assert_eq!(cluster.0.at(), at);
     assert_eq!(cluster.restored().hash(), cluster.0.hash());

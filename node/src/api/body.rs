@@ -73,6 +73,11 @@ async fn collect(body: Body, limit: usize) -> Result<Bytes, Problem> {
 
 /// Parses JSON; the error says which field is wrong, or at which place the text broke.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // Keeping track of the path costs as much as parsing: only what is wrong is parsed once more for it.
+    serde_json::from_slice(bytes).or_else(|_| parse_with_path(bytes))
+}
+
+fn parse_with_path<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut text = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut text).map_err(|error| {
         let path = error.path().to_string();

@@ -1,15 +1,24 @@
 //! `/v1/cluster`: the nodes, how far each is, and whether their states agree.
 
-use super::{Api, audit::hex};
+use super::{
+    Api, Written,
+    audit::hex,
+    body::{Json, Path},
+    receipt::Receipt,
+};
 use crate::{
     auth::Authenticated,
     problem::{Problem, ProblemBody},
 };
-use axum::{Json as Answer, extract::State};
-use hapi_raft::{Checkpoint, MemberStatus, Role};
-use hapi_registry_state::{Command, MemberState, Registry, Right};
-use serde::Serialize;
-use std::{sync::Arc, time::Duration};
+use axum::{Json as Answer, extract::State, http::StatusCode};
+use hapi_raft::{Checkpoint, MemberStatus, Role, SessionStatus, Status};
+use hapi_registry_state::{Command, MemberState, NodeId, Outcome, Registry, Rejection, Right};
+use serde::{Deserialize, Serialize};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 /// How long hashing the state at a checkpoint may take.
@@ -25,6 +34,11 @@ pub(crate) struct ClusterStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     leader: Option<String>,
     term: u64,
+    /// Everything at or below this index is known here to bind every node.
+    sealed: u64,
+    /// The session of the leader, if this node leads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leader_session: Option<ShownSession>,
     members: Vec<ShownMember>,
     /// The last checkpoint: nodes that show the same index must show the same hash.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,7 +61,42 @@ struct ThisNode {
     applied: Option<u64>,
     snapshot: Option<u64>,
     purged: Option<u64>,
+    lease: ShownLease,
     version: &'static str,
+}
+
+/// The serving lease of the node that answers.
+#[derive(Serialize, ToSchema)]
+struct ShownLease {
+    /// Whether the node decides connects itself now; else it hands them to the leader.
+    valid: bool,
+    /// How long ago it was asked for, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age_ms: Option<u64>,
+    /// It decides on states at or above this index.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold: Option<u64>,
+    /// Whether a majority confirms every descriptor: by the cluster's setting, or for want of a clock to trust.
+    strict: bool,
+    /// What the kernel makes time from.
+    clock_source: String,
+}
+
+/// What a leader knows of leases.
+#[derive(Serialize, ToSchema)]
+struct ShownSession {
+    /// Whether it grants leases yet.
+    open: bool,
+    /// Leases decide on states at or above this index.
+    floor: u64,
+    /// Deny-type entries that do not bind every node yet.
+    pending_seals: Vec<u64>,
+}
+
+impl From<SessionStatus> for ShownSession {
+    fn from(SessionStatus { open, floor, pending_seals }: SessionStatus) -> Self {
+        Self { open, floor, pending_seals }
+    }
 }
 
 /// A member of the cluster.
@@ -112,10 +161,13 @@ pub(crate) async fn show(
             applied: status.applied,
             snapshot: status.snapshot,
             purged: status.purged,
+            lease: lease(&api, &status, &state),
             version: env!("CARGO_PKG_VERSION"),
         },
         leader: status.leader.map(|id| id.to_string()),
         term: status.term,
+        sealed: status.sealed,
+        leader_session: status.session.clone().map(ShownSession::from),
         members: status.members.iter().map(|member| shape(member, &state)).collect(),
         checkpoint: status.checkpoint.as_ref().map(shown),
         snapshots: Snapshots {
@@ -156,6 +208,101 @@ pub(crate) async fn checkpoint(
         )
     })?;
     Ok(Answer(shown(&checkpoint)))
+}
+
+fn lease(api: &Api, status: &Status, state: &Registry) -> ShownLease {
+    let millis = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    ShownLease {
+        valid: status.lease.is_some_and(|lease| lease.valid),
+        age_ms: status.lease.map(|lease| millis(lease.age)),
+        threshold: status.lease.map(|lease| lease.threshold),
+        strict: state.settings().strict || api.desk.distrusts_clock.load(Ordering::Relaxed),
+        clock_source: api.clock_source.name.clone(),
+    }
+}
+
+/// Rest between two tries to take a drained node off the roster.
+const SEAL_LOOK: Duration = Duration::from_millis(20);
+
+/// Remove a node for good: it issues nothing from then on, leaves the roster and then Raft.
+///
+/// The receipt says how every node, the removed one too, came to obey. After 202 repeat the request to go on.
+#[utoipa::path(
+    delete, path = "/v1/cluster/members/{id}", tag = "cluster", params(("id" = String, Path)),
+    responses(
+        (status = 200, description = "The node issues nothing any more", body = Receipt),
+        (status = 202, description = "It is draining: repeat the request", body = ProblemBody),
+        (status = "default", body = ProblemBody),
+    )
+)]
+pub(crate) async fn remove(
+    State(api): State<Arc<Api>>,
+    caller: Authenticated,
+    Path(id): Path<String>,
+) -> Result<Answer<Receipt>, Problem> {
+    caller.require(Right::Operate)?;
+    let node = parse_node(&id)?;
+    let state = api.replica.state();
+    if state.has_departed(node) {
+        return Ok(Answer(Receipt { unchanged: true, ..Receipt::sealed(state.applied(), &[]) }));
+    }
+    if !state.roster().any(|(other, _)| other != node && state.is_active_member(other)) {
+        let detail = "no other node would be left to issue: add one first";
+        return Err(Problem::new(StatusCode::CONFLICT, "conflict", detail));
+    }
+    let drained = api.write(&caller, Command::DrainNode(node)).await?;
+    leave(&api, &caller, node).await?;
+    Ok(Answer(drained.into()))
+}
+
+/// Takes the node off the roster. The seal of its draining is on record a moment after it is complete.
+async fn leave(api: &Api, caller: &Authenticated, node: NodeId) -> Result<Written, Problem> {
+    let deadline = Instant::now() + caller.wait();
+    loop {
+        let committed = api.replica.propose(caller.principal(), Command::LeaveRoster(node)).await?;
+        match committed.outcome {
+            Outcome::Rejected(Rejection::NodeNotSealed { index, .. }) if Instant::now() >= deadline => {
+                return Err(Problem::not_sealed(index));
+            }
+            Outcome::Rejected(Rejection::NodeNotSealed { .. }) => tokio::time::sleep(SEAL_LOOK).await,
+            Outcome::Rejected(rejection) => return Err(Problem::from(rejection).at(committed.index)),
+            outcome => return Ok(Written { index: committed.index, outcome, nodes: Vec::new() }),
+        }
+    }
+}
+
+fn parse_node(id: &str) -> Result<NodeId, Problem> {
+    id.parse().map_err(|_| Problem::invalid("a node id has 16 hexadecimal digits: see `cluster status`"))
+}
+
+/// Who is to lead.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TransferBody {
+    /// The voter that is to lead; without this the one that has most of the log.
+    to: Option<String>,
+}
+
+/// Who leads.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Transferred {
+    leader: String,
+}
+
+/// Let another voter lead.
+#[utoipa::path(
+    post, path = "/v1/cluster/transfer-leader", tag = "cluster", request_body = TransferBody,
+    responses((status = 200, body = Transferred), (status = "default", body = ProblemBody))
+)]
+pub(crate) async fn transfer_leader(
+    State(api): State<Arc<Api>>,
+    caller: Authenticated,
+    Json(body): Json<TransferBody>,
+) -> Result<Answer<Transferred>, Problem> {
+    caller.require(Right::Operate)?;
+    let heir = body.to.as_deref().map(parse_node).transpose()?;
+    let leader = api.replica.transfer_leader(heir).await?;
+    Ok(Answer(Transferred { leader: leader.to_string() }))
 }
 
 fn shown(checkpoint: &Checkpoint) -> ShownCheckpoint {

@@ -3,13 +3,17 @@
 use super::{Api, body::Json};
 use crate::{
     auth,
-    issue::Issued,
+    issue::{Answered, Ask, Issued},
     problem::{Problem, ProblemBody},
 };
-use axum::{Json as Answer, extract::State, http::HeaderMap};
-use hapi_registry_state::ConnectRequest;
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use hapi_registry_state::{ConnectRequest, Credential};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use utoipa::ToSchema;
 
 /// What a client asks for. Unknown fields are ignored, since clients of later versions may send more.
@@ -64,13 +68,13 @@ pub(crate) struct ConnectServer {
 }
 
 impl ConnectBody {
-    fn parse(self) -> Result<(ConnectRequest, Option<u64>), Problem> {
+    fn parse(self, credential: Credential) -> Result<Ask, Problem> {
         let server =
             self.server_ref.parse().map_err(|error| Problem::invalid(format!("`server_ref`: {error}")))?;
         let ClientBody { client_id, tenant_id } = self.client;
         let request =
             ConnectRequest { server, client_id, tenant_id, variables: self.variables, ttl: self.ttl };
-        Ok((request, self.min_index))
+        Ok(Ask { credential, request, min_index: self.min_index })
     }
 }
 
@@ -103,10 +107,22 @@ pub(crate) async fn connect(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
     body: Result<Json<ConnectBody>, Problem>,
-) -> Result<Answer<ConnectAnswer>, Problem> {
-    let result = answer(&api, &headers, body).await;
-    api.metrics.decision(result.as_ref().map_or_else(Problem::code, |_| "ok"));
-    result.map(Answer)
+) -> Response {
+    let began = Instant::now();
+    let answered = answer(&api, &headers, body).await;
+    api.metrics.connected(began.elapsed());
+    match answered {
+        Ok(Answered::Here(issued)) => {
+            api.metrics.decision("ok");
+            respond(&ConnectAnswer::from(*issued))
+        }
+        // Counted where it was decided.
+        Ok(Answered::Elsewhere(handed)) => handed.into_response(),
+        Err(problem) => {
+            api.metrics.decision(problem.code());
+            problem.into_response()
+        }
+    }
 }
 
 /// The same under the registry API's prefix for extensions.
@@ -121,8 +137,20 @@ pub(crate) async fn connect_extension(
     state: State<Arc<Api>>,
     headers: HeaderMap,
     body: Result<Json<ConnectBody>, Problem>,
-) -> Result<Answer<ConnectAnswer>, Problem> {
+) -> Response {
     connect(state, headers, body).await
+}
+
+/// What most answers take: growing into it step by step would copy them several times.
+const ANSWER_BYTES: usize = 1_536;
+
+fn respond(answer: &ConnectAnswer) -> Response {
+    let mut body = Vec::with_capacity(ANSWER_BYTES);
+    match serde_json::to_writer(&mut body, answer) {
+        Ok(()) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        // Texts and numbers have a JSON form.
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 /// Whoever shows no credential learns nothing else, not even whether its body was well-formed.
@@ -130,9 +158,8 @@ async fn answer(
     api: &Api,
     headers: &HeaderMap,
     body: Result<Json<ConnectBody>, Problem>,
-) -> Result<ConnectAnswer, Problem> {
+) -> Result<Answered, Problem> {
     let credential = auth::credential(headers)?.ok_or_else(Problem::unauthenticated)?;
     let Json(body) = body?;
-    let (request, min_index) = body.parse()?;
-    api.desk.issue(&api.replica, &credential, &request, min_index).await.map(ConnectAnswer::from)
+    api.desk.issue(&api.replica, &api.metrics, &body.parse(credential)?).await
 }

@@ -67,30 +67,45 @@ pub(crate) async fn livez() -> Json<Health> {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Readiness {
     ready: bool,
+    /// `valid`: this node decides itself; `none`: it hands connects to the leader.
+    lease: &'static str,
     /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
 
-/// Whether this node may answer connects: it has a key that signs and reaches a majority.
+/// Whether this node may answer connects: it has a serving lease and a key that signs, or reaches a leader
+/// that has.
 #[utoipa::path(
     get, path = "/readyz", tag = "cluster",
     responses((status = 200, body = Readiness), (status = 503, body = Readiness))
 )]
 pub(crate) async fn readyz(State(api): State<Arc<Api>>) -> (StatusCode, Json<Readiness>) {
-    let reason = not_ready(&api).await;
+    let lease = api.replica.permit();
+    let node = api.replica.node_id();
+    if lease.as_ref().is_some_and(|permit| api.desk.can_sign(permit.state(), node)) {
+        return (StatusCode::OK, Json(Readiness { ready: true, lease: "valid", reason: None }));
+    }
+    let reason = unreachable_leader(&api).await;
     let status = if reason.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready: reason.is_none(), reason }))
+    let lease = if lease.is_some() { "valid" } else { "none" };
+    (status, Json(Readiness { ready: reason.is_none(), lease, reason }))
 }
 
-async fn not_ready(api: &Api) -> Option<String> {
+/// Why connects cannot be handed to another node, if they cannot.
+async fn unreachable_leader(api: &Api) -> Option<String> {
     match tokio::time::timeout(PROBE, api.replica.read_index()).await {
-        Err(_) => return Some("a majority of the cluster did not answer in time".into()),
-        Ok(Err(error)) => return Some(format!("no word from a majority of the cluster: {error}")),
+        Err(_) => {
+            return Some("no serving lease, and a majority of the cluster did not answer in time".into());
+        }
+        Ok(Err(error)) => {
+            return Some(format!("no serving lease, and no word from a majority of the cluster: {error}"));
+        }
         Ok(Ok(_)) => {}
     }
-    let signing = api.desk.signing.signer(&api.replica.state(), api.replica.node_id()).is_some();
-    (!signing).then(|| "this node's signing key is not active yet".into())
+    let status = api.replica.status();
+    (status.leader == Some(status.id))
+        .then(|| "this node leads, and its lease or its key is not active yet".into())
 }
 
 /// Metrics in the Prometheus text format.

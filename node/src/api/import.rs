@@ -141,7 +141,7 @@ async fn send(
         .iter()
         .map(|entry| (entry.document.name().to_string(), entry.document.version().to_string()))
         .collect();
-    let committed = api.write(caller, Command::Import(batch.entries)).await?;
+    let committed = api.write_unnamed(caller, Command::Import(batch.entries)).await?;
     report.index = committed.index;
     if let Outcome::Imported(results) = committed.outcome {
         for (result, (name, version)) in results.into_iter().zip(names) {

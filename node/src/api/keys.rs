@@ -71,8 +71,7 @@ pub(crate) async fn revoke(
 ) -> Result<Answer<Receipt>, Problem> {
     caller.require(Right::Operate)?;
     let command = Command::RevokeKey { kid: Kid::from(kid.as_str()), reason: body.reason };
-    let committed = api.write(&caller, command).await?;
-    Ok(Answer(Receipt::committed(committed.index)))
+    Ok(Answer(api.write(&caller, command).await?.into()))
 }
 
 /// Let a key sign no more; what it signed stays valid to its end.
@@ -86,8 +85,7 @@ pub(crate) async fn retire(
     Path(kid): Path<String>,
 ) -> Result<Answer<Receipt>, Problem> {
     caller.require(Right::Operate)?;
-    let committed = api.write(&caller, Command::RetireKey(Kid::from(kid.as_str()))).await?;
-    Ok(Answer(Receipt::committed(committed.index)))
+    Ok(Answer(api.write(&caller, Command::RetireKey(Kid::from(kid.as_str()))).await?.into()))
 }
 
 fn shape((kid, key): (&Kid, &SigningKey)) -> ShownKey {

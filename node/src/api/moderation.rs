@@ -10,7 +10,7 @@ use crate::{
     problem::{Problem, ProblemBody},
 };
 use axum::{Json as Answer, extract::State};
-use hapi_registry_state::{Act, Command, Moderation, Outcome, Right, Subject};
+use hapi_registry_state::{Act, Command, Moderation, Right, Subject};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
@@ -44,6 +44,7 @@ pub(crate) struct SubjectBody {
     post, path = "/v1/moderation", tag = "governance", request_body = ActBody,
     responses(
         (status = 200, description = "No node issues against this act any more", body = Receipt),
+        (status = 202, description = "Committed; some node may still issue: follow `seal`", body = ProblemBody),
         (status = "default", body = ProblemBody),
     )
 )]
@@ -56,11 +57,7 @@ pub(crate) async fn act(
     let act: Act = body.act.parse().map_err(Problem::invalid)?;
     let subject = Subject::parse(&body.subject.kind, &body.subject.id).map_err(Problem::invalid)?;
     let command = Command::Moderate { act, subject, reason: body.reason, case: body.case };
-    let committed = api.write(&caller, command).await?;
-    Ok(Answer(match committed.outcome {
-        Outcome::Unchanged { since } => Receipt::unchanged(since),
-        _ => Receipt::committed(committed.index),
-    }))
+    Ok(Answer(api.write(&caller, command).await?.into()))
 }
 
 /// Which records to show.

@@ -1,12 +1,13 @@
-//! The receipt of a deny-type write.
+//! The receipt of a write.
 
+use super::Written;
+use hapi_raft::Covered;
+use hapi_registry_state::Outcome;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Says that an act binds every node.
-///
-/// A node decides a connect only after a majority has told it how far the log reaches. A committed act is
-/// therefore seen by every decision that begins after it, on any node, and the commit is the seal.
+/// Says that an act is done. One that denies something binds every node by then: each has confirmed that its
+/// issuers see it, or its leases from before have run out.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Receipt {
     /// The index of the entry.
@@ -16,14 +17,40 @@ pub(crate) struct Receipt {
     /// Whether everything stood as asked before; `index` is then the act that made it so.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) unchanged: bool,
+    /// How each node was covered: empty if nothing had to be sealed, or if that is not known any more.
+    pub(crate) nodes: Vec<ShownCover>,
+}
+
+/// How one node was covered.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ShownCover {
+    /// The node's id, 16 hexadecimal digits.
+    node: String,
+    /// `confirmed` or `lease_expired`.
+    cover: &'static str,
+    /// Milliseconds from the commit.
+    ms: u64,
 }
 
 impl Receipt {
-    pub(crate) fn committed(index: u64) -> Self {
-        Self { index, sealed: true, unchanged: false }
+    pub(crate) fn sealed(index: u64, nodes: &[Covered]) -> Self {
+        Self { index, sealed: true, unchanged: false, nodes: nodes.iter().map(shape).collect() }
     }
+}
 
-    pub(crate) fn unchanged(since: u64) -> Self {
-        Self { unchanged: true, ..Self::committed(since) }
+impl From<Written> for Receipt {
+    fn from(written: Written) -> Self {
+        let receipt = Self::sealed(written.index, &written.nodes);
+        match written.outcome {
+            Outcome::Unchanged { since } | Outcome::Repeated { since: Some(since), .. } => {
+                Self { index: since, unchanged: true, ..receipt }
+            }
+            Outcome::Repeated { index, since: None } => Self { index, ..receipt },
+            _ => receipt,
+        }
     }
+}
+
+fn shape(covered: &Covered) -> ShownCover {
+    ShownCover { node: covered.node.to_string(), cover: covered.cover.name(), ms: covered.ms }
 }

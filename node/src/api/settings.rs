@@ -26,7 +26,8 @@ pub(crate) async fn show(
 #[utoipa::path(
     patch, path = "/v1/settings", tag = "governance",
     request_body(content = Object, description = "Any of `governed`, `anonymous_reads`, \
-        `allow_insecure_endpoints`, `ttl_default`, `ttl_min`, `ttl_max`, `key_prepublish`"),
+        `allow_insecure_endpoints`, `ttl_default`, `ttl_min`, `ttl_max`, `key_prepublish`, `strict`, \
+        `strict_servers`"),
     responses((status = 200, body = Object), (status = "default", body = ProblemBody))
 )]
 pub(crate) async fn change(

@@ -50,7 +50,7 @@ pub(crate) async fn list(
 /// Register or change a tenant: `allow` and `block` are globs over server names, `block` wins.
 #[utoipa::path(
     put, path = "/v1/tenants/{id}", tag = "governance", params(("id" = String, Path)),
-    request_body(content = Object, description = "`allow`?, `block`?, `require_verified`?, `private_namespaces`?"),
+    request_body(content = Object, description = "`allow`?, `block`?, `require_verified`?, `private_namespaces`?, `strict`?"),
     responses((status = 200, body = ShownTenant), (status = "default", body = ProblemBody))
 )]
 pub(crate) async fn put(

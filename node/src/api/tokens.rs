@@ -11,7 +11,7 @@ use crate::{
     problem::{Problem, ProblemBody},
 };
 use axum::{Json as Answer, extract::State, http::StatusCode};
-use hapi_registry_state::{Command, NewToken, Right, Role, Token, TokenId, mint};
+use hapi_registry_state::{Command, NewToken, Outcome, Right, Role, Token, TokenId, mint};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -80,6 +80,10 @@ pub(crate) async fn create(
     let (text, new) = body.mint()?;
     let id = new.id.clone();
     let committed = api.write(&caller, Command::CreateToken(new)).await?;
+    if let Outcome::Repeated { index, .. } = committed.outcome {
+        let detail = "this token was made before, and its text is shown once: revoke it and make another one";
+        return Err(Problem::new(StatusCode::CONFLICT, "conflict", detail).at(index));
+    }
     let state = api.replica.state();
     let shown = state.token(&id).map(|token| shape(&id, token));
     let shown =
@@ -145,8 +149,7 @@ pub(crate) async fn revoke(
     let id: TokenId = id
         .parse()
         .map_err(|_| Problem::invalid("a token id has 12 letters and digits: see `tokens list`"))?;
-    let committed = api.write(&caller, Command::RevokeToken(id)).await?;
-    Ok(Answer(Receipt::committed(committed.index)))
+    Ok(Answer(api.write(&caller, Command::RevokeToken(id)).await?.into()))
 }
 
 fn shape(id: &TokenId, token: &Token) -> ShownToken {

@@ -1,8 +1,10 @@
 //! `cluster`: the nodes, and whether they hold the same state.
 
+use super::seal::{Follow, covers};
 use super::{Failure, Remote, table};
 use hapi_client::Method;
-use serde_json::Value;
+use hapi_registry_state::NodeId;
+use serde_json::{Value, json};
 
 const FIELDS: &[table::Column] = &[
     ("cluster", "/cluster_id"),
@@ -12,6 +14,15 @@ const FIELDS: &[table::Column] = &[
     ("term", "/term"),
     ("applied", "/node/applied"),
     ("committed", "/node/committed"),
+    ("sealed", "/sealed"),
+    ("lease valid", "/node/lease/valid"),
+    ("its age in ms", "/node/lease/age_ms"),
+    ("its threshold", "/node/lease/threshold"),
+    ("strict", "/node/lease/strict"),
+    ("clock source", "/node/lease/clock_source"),
+    ("session open", "/leader_session/open"),
+    ("its floor", "/leader_session/floor"),
+    ("pending seals", "/leader_session/pending_seals"),
     ("servers", "/catalog/servers"),
     ("versions", "/catalog/versions"),
     ("checkpoint", "/checkpoint/index"),
@@ -47,10 +58,56 @@ pub(crate) enum Cluster {
   hapi-registry cluster checkpoint
       The index and the hash that every node must arrive at.")]
     Checkpoint(On),
+    /// Remove a node for good, with an operator token: it issues no more, and leaves the cluster.
+    ///
+    /// Its id is never used again. Until every node is bound by it, or cannot issue any more, the removal waits.
+    #[command(after_help = "Example:
+  hapi-registry cluster remove 00c0ffee00c0ffee
+      When it has succeeded, this node issues nothing any more, wherever it is.")]
+    Remove(Remove),
+    /// Let another voter lead, with an operator token.
+    #[command(after_help = "Example:
+  hapi-registry cluster transfer-leader --to 00c0ffee00c0ffee
+      Before the machine of the leader is restarted, say.")]
+    TransferLeader(TransferLeader),
+    /// Show how each node came to be bound by an act, with an auditor, moderator or operator token.
+    #[command(after_help = "Example:
+  hapi-registry cluster seal 17 --wait 0
+      Whether the act at index 17 binds every node by now.")]
+    Seal(Seal),
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct On {
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Remove {
+    /// The id that `cluster status` shows
+    node: NodeId,
+    #[command(flatten)]
+    follow: Follow,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TransferLeader {
+    /// The id of the voter that is to lead; without it, any other
+    #[arg(long, value_name = "NODE")]
+    to: Option<NodeId>,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Seal {
+    /// The index that the act was answered with
+    index: u64,
+    #[command(flatten)]
+    follow: Follow,
     #[command(flatten)]
     remote: Remote,
 }
@@ -68,8 +125,42 @@ impl Cluster {
                 let answer = session.act(Method::POST, "/v1/cluster/checkpoint").await?;
                 session.show(&answer, checkpoint)
             }
+            Self::Remove(remove) => remove.run().await,
+            Self::TransferLeader(transfer) => transfer.run().await,
+            Self::Seal(Seal { index, follow, remote }) => {
+                let session = remote.session()?;
+                let receipt = follow.seal(&session, index).await?;
+                session.show(&receipt, sealed)
+            }
         }
     }
+}
+
+impl Remove {
+    async fn run(self) -> Result<(), Failure> {
+        let session = self.remote.session()?;
+        let path = format!("/v1/cluster/members/{}", self.node);
+        let receipt = self.follow.write(&session, Method::DELETE, &path, None).await?;
+        session.show(&receipt, |receipt| removed(self.node, receipt))
+    }
+}
+
+impl TransferLeader {
+    async fn run(self) -> Result<(), Failure> {
+        let session = self.remote.session()?;
+        let body = self.to.map_or_else(|| json!({}), |to| json!({ "to": to.to_string() }));
+        let answer = session.send(Method::POST, "/v1/cluster/transfer-leader", body).await?;
+        session.show(&answer, |answer| format!("leader: {}", table::cell(answer.get("leader"))))
+    }
+}
+
+fn removed(node: NodeId, receipt: &Value) -> String {
+    let index = &receipt["index"];
+    format!("node {node} issues no more since index {index}, and leaves the cluster{}", covers(receipt))
+}
+
+fn sealed(receipt: &Value) -> String {
+    format!("index {} binds every node{}", receipt["index"], covers(receipt))
 }
 
 /// A leader is a voter; people look for the word.
@@ -113,5 +204,54 @@ mod tests {
         b2    leader   active  0    -        -     -
         c3    learner  active  5    -        -     -
         ");
+    }
+
+    #[test]
+    fn lease_and_session_are_shown() {
+        let lease = json!({
+            "valid": true, "age_ms": 120, "threshold": 17, "strict": false, "clock_source": "tsc",
+        });
+        let answer = json!({
+            "cluster_id": "c1", "term": 2, "leader": "a1", "sealed": 17,
+            "node": {"id": "a1", "role": "leader", "applied": 19, "committed": 19, "lease": lease},
+            "leader_session": {"open": true, "floor": 19, "pending_seals": [18, 19]},
+            "members": [{"id": "a1", "role": "voter", "state": "draining", "lag": 0}],
+        });
+        insta::assert_snapshot!(status(&answer), @r"
+        cluster:        c1
+        asked node:     a1
+        its role:       leader
+        leader:         a1
+        term:           2
+        applied:        19
+        committed:      19
+        sealed:         17
+        lease valid:    yes
+        its age in ms:  120
+        its threshold:  17
+        strict:         no
+        clock source:   tsc
+        session open:   yes
+        its floor:      19
+        pending seals:  18, 19
+
+        NODE  ROLE    STATE     LAG  VERSION  HTTP  PEER
+        a1    leader  draining  0    -        -     -
+        ");
+    }
+
+    #[test]
+    fn receipts_say_what_is_over() {
+        let receipt = json!({
+            "index": 21, "sealed": true,
+            "nodes": [{"node": "00000000000000b2", "cover": "lease_expired", "ms": 3100}],
+        });
+        insta::assert_snapshot!(removed(NodeId(0xb2), &receipt), @r"
+        node 00000000000000b2 issues no more since index 21, and leaves the cluster
+
+        NODE              COVER          MS
+        00000000000000b2  lease_expired  3100
+        ");
+        insta::assert_snapshot!(sealed(&json!({"index": 21, "sealed": true, "nodes": []})), @"index 21 binds every node");
     }
 }

@@ -12,7 +12,8 @@ Exit codes:
   1  refused, or failed on the way
   2  wrong usage or configuration; nothing was done
   3  no node could be reached, or none could decide
-  4  hard stop: the cluster forbids this connection until a human changes something";
+  4  hard stop: the cluster forbids this connection until a human changes something
+  5  done, but some node may not be bound by it yet: `cluster seal INDEX` follows it";
 
 /// The exit code, by who has to act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub(crate) enum Exit {
     Unreachable = 3,
     /// The cluster forbids the connection: do not try again.
     HardStop = 4,
+    /// It is done, and will bind every node, but not yet.
+    NotSealed = 5,
 }
 
 /// Why a verb did not succeed.

@@ -1,5 +1,6 @@
 //! `moderate`: acts that bind every node.
 
+use super::seal::{Follow, covers};
 use super::{Failure, Remote};
 use hapi_client::Method;
 use hapi_registry_state::{Act, Subject};
@@ -8,7 +9,8 @@ use serde_json::{Value, json};
 /// Suspend, quarantine, revoke, reinstate, verify or unverify, with a moderator token.
 ///
 /// A subject is server/NAMESPACE/NAME, version/NAMESPACE/NAME@VERSION, namespace/NAMESPACE, client/ID or
-/// tenant/ID. When the command has succeeded, no node of the cluster issues against the act any more.
+/// tenant/ID. When the command has succeeded, no node of the cluster issues against the act any more; the answer
+/// says how each came to be bound.
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = "Example:
   hapi-registry moderate suspend server/ai.acme/weather --reason \"leaks API keys\" --case SEC-7
@@ -58,6 +60,8 @@ pub(crate) struct On {
     #[arg(long)]
     case: Option<String>,
     #[command(flatten)]
+    follow: Follow,
+    #[command(flatten)]
     remote: Remote,
 }
 
@@ -72,7 +76,7 @@ impl Moderate {
             Self::Unverify(on) => (Act::Unverify, on),
         };
         let session = on.remote.session()?;
-        let answer = session.send(Method::POST, "/v1/moderation", on.body(act)).await?;
+        let answer = on.follow.write(&session, Method::POST, "/v1/moderation", Some(on.body(act))).await?;
         session.show(&answer, |receipt| report(act, &on.subject, receipt))
     }
 }
@@ -98,7 +102,7 @@ fn report(act: Act, subject: &Subject, receipt: &Value) -> String {
         _ => format!("{}: done at index {index}", act.as_str()),
     };
     let sealed = if receipt["sealed"] == json!(true) { ", binding every node" } else { "" };
-    format!("{done}{sealed} ({subject})")
+    format!("{done}{sealed} ({subject}){}", covers(receipt))
 }
 
 fn subject(text: &str) -> Result<Subject, String> {
@@ -125,5 +129,21 @@ mod tests {
         assert_eq!(fresh, "suspend: done at index 9, binding every node (server/a.b/c)");
         let again = report(Act::Suspend, &on, &json!({"index": 9, "sealed": true, "unchanged": true}));
         assert_eq!(again, "unchanged: this holds since index 9, binding every node (server/a.b/c)");
+    }
+
+    #[test]
+    fn a_receipt_says_how_each_node_came_to_be_bound() {
+        let nodes = json!([
+            {"node": "00000000000000a1", "cover": "confirmed", "ms": 2},
+            {"node": "00000000000000b2", "cover": "lease_expired", "ms": 3100},
+        ]);
+        let receipt = json!({"index": 9, "sealed": true, "nodes": nodes});
+        insta::assert_snapshot!(report(Act::Revoke, &subject("client/billing").unwrap(), &receipt), @r"
+        revoke: done at index 9, binding every node (client/billing)
+
+        NODE              COVER          MS
+        00000000000000a1  confirmed      2
+        00000000000000b2  lease_expired  3100
+        ");
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long one exchange may take. An act that must bind every node waits for the slowest of them.
-const TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where the nodes are, who calls, and how to print the answer.
 #[derive(Clone, Debug, clap::Args)]

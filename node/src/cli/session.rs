@@ -2,8 +2,15 @@
 
 use super::table::{Column, table};
 use super::{Failure, Output, say};
-use hapi_client::{Client, Method};
+use crate::clock;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use hapi_client::{ApiError, Client, Extras, Method};
 use serde_json::{Value, value::RawValue};
+use std::time::Duration;
+
+/// How often a write is sent whose outcome is not known, and the rest before it is sent again.
+const WRITE_TRIES: usize = 3;
+const REST: Duration = Duration::from_secs(1);
 
 /// What a verb talks through.
 pub(crate) struct Session {
@@ -37,6 +44,34 @@ impl Session {
         Ok(self.client.request(method, path, Some(body)).await?)
     }
 
+    /// Sends an act of governance, again if it is not known whether it was done: it has a key, and is done once
+    /// at most. The node may hold back its answer for `wait` seconds, until every node is bound.
+    pub(super) async fn write(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        wait: u64,
+    ) -> Result<Value, Failure> {
+        let extras = Extras { idempotency_key: Some(random_key()), wait_seconds: Some(wait) };
+        let send = || self.client.request_with(method.clone(), path, body.clone(), &extras);
+        let mut answer = send().await;
+        for _ in 1..WRITE_TRIES {
+            if !matches!(answer, Err(ApiError::OutcomeUnknown(_))) {
+                break;
+            }
+            tokio::time::sleep(REST).await;
+            answer = send().await;
+        }
+        Ok(answer?)
+    }
+
+    /// Reads `path`; the node may hold back its answer for `wait` seconds.
+    pub(super) async fn wait_for(&self, path: &str, wait: u64) -> Result<Value, Failure> {
+        let extras = Extras { wait_seconds: Some(wait), ..Extras::default() };
+        Ok(self.client.request_with(Method::GET, path, None, &extras).await?)
+    }
+
     /// Posts a document byte for byte.
     pub(crate) async fn post_raw(&self, path: &str, document: &RawValue) -> Result<Value, Failure> {
         Ok(self.client.request_raw(Method::POST, path, document).await?)
@@ -47,6 +82,11 @@ impl Session {
         Ok(self.client.request(method, path, None).await?)
     }
 
+    /// The form of answers.
+    pub(super) fn output(&self) -> Output {
+        self.output
+    }
+
     /// Prints an answer: as it came for programs, else as `people` want it.
     pub(crate) fn show(&self, answer: &Value, people: impl FnOnce(&Value) -> String) -> Result<(), Failure> {
         match self.output {
@@ -54,4 +94,10 @@ impl Session {
             Output::Table => say(&people(answer)),
         }
     }
+}
+
+fn random_key() -> String {
+    let mut bytes = [0; 16];
+    clock::fill_random(&mut bytes);
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }

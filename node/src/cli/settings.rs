@@ -1,14 +1,21 @@
 //! `settings`: what the whole cluster agrees on.
 
+use super::seal::Follow;
 use super::{Failure, Remote, table};
 use hapi_client::Method;
 use hapi_registry_state::SettingsPatch;
 use serde_json::{Map, Value};
 
+const PATH: &str = "/v1/settings";
+
+/// Those that are lists of texts.
+const LISTS: [&str; 1] = ["strict_servers"];
+
 /// Show and change the settings that the whole cluster shares.
 ///
 /// Keys: governed (all, verified), anonymous_reads, allow_insecure_endpoints (true, false), ttl_default, ttl_min,
-/// ttl_max, key_prepublish (seconds).
+/// ttl_max, key_prepublish (seconds), strict (true, false: a quorum confirms every connect), strict_servers (globs
+/// with commas: only those of these servers).
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = "Example:
   hapi-registry settings set governed=verified ttl_max=60
@@ -38,6 +45,8 @@ pub(crate) struct Set {
     #[arg(value_name = "KEY=VALUE", required = true, value_parser = pair)]
     settings: Vec<(String, Value)>,
     #[command(flatten)]
+    follow: Follow,
+    #[command(flatten)]
     remote: Remote,
 }
 
@@ -46,17 +55,23 @@ impl Settings {
         match self {
             Self::Get(Get { remote }) => {
                 let session = remote.session()?;
-                let answer = session.get("/v1/settings").await?;
+                let answer = session.get(PATH).await?;
                 session.show(&answer, show)
             }
-            Self::Set(Set { settings, remote }) => {
-                let patch = Value::Object(settings.into_iter().collect());
-                check(&patch)?;
-                let session = remote.session()?;
-                let answer = session.send(Method::PATCH, "/v1/settings", patch).await?;
-                session.show(&answer, show)
-            }
+            Self::Set(set) => set.run().await,
         }
+    }
+}
+
+impl Set {
+    async fn run(self) -> Result<(), Failure> {
+        let patch = Value::Object(self.settings.into_iter().collect());
+        check(&patch)?;
+        let session = self.remote.session()?;
+        let answer = self.follow.write(&session, Method::PATCH, PATH, Some(patch)).await?;
+        // A change that had to be followed is answered by its receipt.
+        let answer = if answer.get("sealed").is_some() { session.get(PATH).await? } else { answer };
+        session.show(&answer, show)
     }
 }
 
@@ -66,10 +81,12 @@ fn check(patch: &Value) -> Result<(), Failure> {
     read.map(drop).map_err(|error| Failure::usage(error.to_string()))
 }
 
-/// Whatever reads as JSON (`true`, `60`) is that, all else is a text.
+/// Whatever reads as JSON (`true`, `60`, `["a"]`) is that, all else is a text, or texts with commas.
 fn pair(text: &str) -> Result<(String, Value), String> {
     let (key, value) = text.split_once('=').ok_or("write it as KEY=VALUE")?;
-    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+    let texts = || value.split(',').map(str::trim).filter(|text| !text.is_empty()).collect::<Vec<_>>();
+    let otherwise = || if LISTS.contains(&key) { Value::from(texts()) } else { Value::from(value) };
+    let value = serde_json::from_str(value).unwrap_or_else(|_| otherwise());
     Ok((key.to_owned(), value))
 }
 
@@ -91,6 +108,15 @@ mod tests {
         assert_eq!(pair("ttl_max=60").unwrap(), ("ttl_max".into(), json!(60)));
         assert_eq!(pair("anonymous_reads=true").unwrap().1, json!(true));
         assert_eq!(pair("governed=verified").unwrap().1, json!("verified"));
+        assert_eq!(pair("strict=true").unwrap().1, json!(true));
+    }
+
+    #[test]
+    fn a_list_is_written_with_commas() {
+        let servers = |text: &str| pair(&format!("strict_servers={text}")).unwrap().1;
+        assert_eq!(servers("ai.acme/*, ai.bank/pay,"), json!(["ai.acme/*", "ai.bank/pay"]));
+        assert_eq!(servers("[\"ai.acme/*\"]"), json!(["ai.acme/*"]));
+        assert_eq!(servers(""), json!([]));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `tenants`: which servers a company's clients may reach.
 
 use super::percent::encode;
+use super::seal::{Follow, covers};
 use super::{Failure, Remote, table};
 use hapi_client::Method;
 use serde_json::{Value, json};
@@ -10,6 +11,7 @@ const COLUMNS: &[table::Column] = &[
     ("ALLOW", "/allow"),
     ("BLOCK", "/block"),
     ("REQUIRE VERIFIED", "/require_verified"),
+    ("STRICT", "/strict"),
     ("PRIVATE NAMESPACES", "/private_namespaces"),
 ];
 
@@ -44,9 +46,14 @@ pub(crate) struct Put {
     /// Only verified servers may be reached
     #[arg(long)]
     require_verified: bool,
+    /// A quorum confirms every connect of its clients: no lease is relied on, and each takes a round trip more
+    #[arg(long)]
+    strict: bool,
     /// A private namespace that its clients see; may be repeated
     #[arg(long = "private-namespace", value_name = "NAMESPACE")]
     private_namespaces: Vec<String>,
+    #[command(flatten)]
+    follow: Follow,
     #[command(flatten)]
     remote: Remote,
 }
@@ -70,8 +77,10 @@ impl Put {
     async fn run(self) -> Result<(), Failure> {
         let session = self.remote.session()?;
         let path = format!("/v1/tenants/{}", encode(&self.id));
-        let answer = session.send(Method::PUT, &path, self.body()).await?;
-        session.show(&answer, |receipt| format!("tenant {} is set, at index {}", self.id, receipt["index"]))
+        let answer = self.follow.write(&session, Method::PUT, &path, Some(self.body())).await?;
+        session.show(&answer, |receipt| {
+            format!("tenant {} is set, at index {}{}", self.id, receipt["index"], covers(receipt))
+        })
     }
 
     /// An absent allow list allows everything; an empty one would allow nothing.
@@ -83,6 +92,9 @@ impl Put {
         });
         if !self.allow.is_empty() {
             body["allow"] = json!(self.allow);
+        }
+        if self.strict {
+            body["strict"] = json!(true);
         }
         body
     }

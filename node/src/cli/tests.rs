@@ -77,6 +77,9 @@ fn the_verbs_are_those_that_are_documented() {
     settings set
     cluster status
     cluster checkpoint
+    cluster remove
+    cluster transfer-leader
+    cluster seal
     health
     load
     ");

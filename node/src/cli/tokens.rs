@@ -1,6 +1,7 @@
 //! `tokens`: who may call.
 
 use super::percent::encode;
+use super::seal::{Follow, covers};
 use super::session::Session;
 use super::{Failure, Output, Remote, output, secret_file, span, table};
 use hapi_client::Method;
@@ -80,6 +81,8 @@ pub(crate) struct Revoke {
     /// The twelve characters that `tokens list` shows
     id: String,
     #[command(flatten)]
+    follow: Follow,
+    #[command(flatten)]
     remote: Remote,
 }
 
@@ -88,13 +91,19 @@ impl Tokens {
         match self {
             Self::Create(create) => create.run().await,
             Self::List(List { remote }) => remote.session()?.list("/v1/tokens", "tokens", COLUMNS).await,
-            Self::Revoke(Revoke { id, remote }) => {
-                let session = remote.session()?;
-                let path = format!("/v1/tokens/{}", encode(&id));
-                let answer = session.act(Method::DELETE, &path).await?;
-                session.show(&answer, |receipt| format!("revoked {id} at index {}", receipt["index"]))
-            }
+            Self::Revoke(revoke) => revoke.run().await,
         }
+    }
+}
+
+impl Revoke {
+    async fn run(self) -> Result<(), Failure> {
+        let Self { id, follow, remote } = self;
+        let session = remote.session()?;
+        let path = format!("/v1/tokens/{}", encode(&id));
+        let answer = follow.write(&session, Method::DELETE, &path, None).await?;
+        session
+            .show(&answer, |receipt| format!("revoked {id} at index {}{}", receipt["index"], covers(receipt)))
     }
 }
 

@@ -3,6 +3,9 @@
 use super::{batch::Batch, line::Line};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+/// More than most lines take.
+const LINE_BYTES: usize = 512;
+
 /// Holds lines in the order in which they came. Nothing blocks while its lock is held.
 pub(super) struct Queue {
     pending: Mutex<Pending>,
@@ -27,15 +30,15 @@ impl Queue {
 
     /// Adds a line, and gives the batch that it is in. `None` if the queue is full.
     pub(super) fn push(&self, line: &Line<'_>) -> Option<Arc<Batch>> {
+        // Before the lock is taken: writing a line out takes far longer than copying it.
+        let mut text = Vec::with_capacity(LINE_BYTES);
+        line.write_to(&mut text).ok()?;
         let mut pending = self.lock();
         let before = pending.bytes.len();
         if before >= self.bound {
             return None;
         }
-        if line.write_to(&mut pending.bytes).is_err() {
-            pending.bytes.truncate(before);
-            return None;
-        }
+        pending.bytes.extend_from_slice(&text);
         pending.lines += 1;
         let batch = pending.batch.clone();
         drop(pending);
@@ -55,6 +58,11 @@ impl Queue {
         }
         std::mem::swap(&mut pending.bytes, bytes);
         Some((std::mem::take(&mut pending.lines), std::mem::take(&mut pending.batch)))
+    }
+
+    /// Whether nothing is queued.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().bytes.is_empty()
     }
 
     /// Wakes those who wait for what is queued, if anything is.

@@ -12,7 +12,7 @@ const JUMP_PERCENT: u32 = 12;
 ///
 /// Two clocks that go on in different ways: what stops one (a suspended machine, a slewing time daemon) does
 /// not stop the other. A holder believes the one that has gone further, a granter the one that has not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Reading {
     /// `CLOCK_BOOTTIME`: goes on while the machine is suspended, and is slewed.
     pub boot: Duration,
@@ -55,7 +55,7 @@ impl Reading {
 }
 
 /// How long leases last, for those who hold and those who grant them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Terms {
     /// How long a holder may use a lease, by its own clocks: D.
     pub(crate) duration: Duration,

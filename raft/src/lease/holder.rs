@@ -12,7 +12,7 @@ use std::time::Duration;
 const MOST_SKEW: Duration = Duration::from_secs(2);
 
 /// What the leader answers to a request for a lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Grant {
     /// The nonce of the request.
     pub(crate) nonce: u64,
@@ -23,8 +23,8 @@ pub(crate) struct Grant {
 }
 
 /// The right to issue for a while from a state that is recent enough.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lease {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Lease {
     asked: Reading,
     rho: u64,
     duration: Duration,
@@ -37,18 +37,23 @@ impl Lease {
             && !now.has_jumped_since(&self.asked)
     }
 
+    /// Whether the wall clock has jumped at `now`, which ends the lease before its time.
+    pub(crate) fn is_jumped(&self, now: &Reading) -> bool {
+        now.has_jumped_since(&self.asked)
+    }
+
     /// The state that decides must be at or above this index.
-    pub fn threshold(&self) -> u64 {
+    pub(crate) fn threshold(&self) -> u64 {
         self.rho
     }
 
     /// For how long it has been held.
-    pub fn age(&self, now: &Reading) -> Duration {
+    pub(crate) fn age(&self, now: &Reading) -> Duration {
         now.longest_since(&self.asked).unwrap_or(self.duration)
     }
 
     /// The time of day at `now`: the wall clock when the lease was asked for, and what has passed since.
-    pub fn wall(&self, now: &Reading) -> Timestamp {
+    pub(crate) fn wall(&self, now: &Reading) -> Timestamp {
         now.steady_wall(&self.asked)
     }
 }
@@ -63,7 +68,7 @@ pub(crate) enum Declined {
 }
 
 /// Asks for leases and takes them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Holder {
     rules: Rules,
     open: Option<(u64, Reading)>,

@@ -8,7 +8,7 @@ use crate::lease::{
 
 /// What a decision rests on: the lease as it was captured, and how far denials had come in the state that
 /// decides.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Basis {
     lease: Lease,
     denied: u64,

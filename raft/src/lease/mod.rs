@@ -2,15 +2,22 @@
 //! all of them.
 //!
 //! The rules are pure: [`holder`], [`session`] and [`issue`] take messages and clock readings and give
-//! answers, without sockets, tasks or clocks; [`board`] orders what issuers see. Nothing drives them yet:
-//! connects still ask a majority.
+//! answers, without sockets, tasks or clocks; [`board`] orders what issuers see. Around them stand [`seat`]
+//! and [`granter`], each one lock, and the drivers: [`renewal`] asks for leases, [`presiding`] opens sessions
+//! and grants, [`sealing`] collects confirmations, [`permit`] is what an issuer holds.
 //!
 //! Assumption: while a lease is in use, the *rates* of two nodes' clocks differ by less than 10 %. No
 //! *values* of clocks are compared, but for a check that refuses leases when they are far apart.
 
 pub(crate) mod board;
 pub(crate) mod clock;
+pub(crate) mod granter;
 pub(crate) mod holder;
 pub(crate) mod issue;
+pub(crate) mod permit;
+pub(crate) mod presiding;
+pub(crate) mod renewal;
 pub(crate) mod rules;
+pub(crate) mod sealing;
+pub(crate) mod seat;
 pub(crate) mod session;

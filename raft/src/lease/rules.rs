@@ -31,11 +31,23 @@ pub enum Mutant {
     NonceIgnored,
     /// A session opens without an entry of its own.
     NoSessionOpen,
+    /// A session seals what was committed under another leadership.
+    ForeignSeal,
+    /// A session counts its time from when the node stood for election, not from when it was seen to lead.
+    BeganBeforeElection,
+    /// A round with a quorum serves requests that arrived after it had begun.
+    RoundBeforeRequest,
+    /// A node confirms what is committed before its issuers see it.
+    ConfirmedBeforeVisible,
+    /// A process that restarts goes on with the lease it had.
+    LeaseSurvivesRestart,
+    /// A node leaves the roster before its drain is sealed.
+    LeavesUnsealed,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 20] = [
         Self::NoWaitAfterStart,
         Self::NoQuorumRound,
         Self::SessionSurvivesRestart,
@@ -50,11 +62,36 @@ impl Mutant {
         Self::MajorityConfirms,
         Self::NonceIgnored,
         Self::NoSessionOpen,
+        Self::ForeignSeal,
+        Self::BeganBeforeElection,
+        Self::RoundBeforeRequest,
+        Self::ConfirmedBeforeVisible,
+        Self::LeaseSurvivesRestart,
+        Self::LeavesUnsealed,
+    ];
+
+    /// Those that a running node can be told to leave out. The others are rules about what a process forgets
+    /// when it ends, or orders that the code has no switch for: only the model leaves them out.
+    pub const OF_NODES: [Self; 14] = [
+        Self::NoWaitAfterStart,
+        Self::NoQuorumRound,
+        Self::CountedFromAnswer,
+        Self::UsedBeforeApplied,
+        Self::CheckedOnlyBefore,
+        Self::CheckedAgainstCurrent,
+        Self::NoFloor,
+        Self::NoDriftMargin,
+        Self::RepetitionAcknowledged,
+        Self::AcknowledgedAtCommit,
+        Self::MajorityConfirms,
+        Self::NonceIgnored,
+        Self::NoSessionOpen,
+        Self::ForeignSeal,
     ];
 }
 
 /// Which rules hold: all, unless a fault was injected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Rules {
     #[cfg(any(test, feature = "fault-injection"))]
     left_out: Option<Mutant>,

@@ -11,7 +11,7 @@ use std::{
 };
 
 /// A lease that this session gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Given {
     rho: u64,
     at: Reading,
@@ -29,7 +29,7 @@ pub(crate) enum Denied {
 }
 
 /// How it is known that a node obeys an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Cover {
     /// It said that its issuers see the entry.
     Confirmed,
@@ -38,7 +38,7 @@ pub enum Cover {
 }
 
 /// How, and how soon, one node was covered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Covered {
     /// The node.
     pub node: NodeId,
@@ -49,7 +49,7 @@ pub struct Covered {
 }
 
 /// A seal on its way: who is to be covered, and who is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Seal {
     began: Reading,
     members: BTreeMap<NodeId, Option<Covered>>,
@@ -60,7 +60,7 @@ struct Seal {
 /// watch may skip from leader over follower to leader, and a deposed leader knows no lease of its successor.
 ///
 /// `L` identifies a leadership: the term and the node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Session<L> {
     rules: Rules,
     terms: Terms,
@@ -90,7 +90,7 @@ impl<L: Copy + Eq> Session<L> {
         roster: impl IntoIterator<Item = NodeId>,
         now: Reading,
     ) -> Result<(), Denied> {
-        self.bind(leadership)?;
+        self.bind(self.of_entry(leadership))?;
         self.opened = true;
         self.seal(leadership, index, roster, now)
     }
@@ -100,6 +100,16 @@ impl<L: Copy + Eq> Session<L> {
         self.opened
     }
 
+    /// Thresholds are at or above this index.
+    pub(crate) fn floor(&self) -> u64 {
+        self.floor
+    }
+
+    /// The indexes of the seals under way, rising.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = u64> {
+        self.seals.keys().copied()
+    }
+
     /// The leadership that this session is bound to.
     pub(crate) fn leadership(&self) -> L {
         self.leadership
@@ -107,6 +117,11 @@ impl<L: Copy + Eq> Session<L> {
 
     fn bind(&self, leadership: L) -> Result<(), Denied> {
         if leadership == self.leadership { Ok(()) } else { Err(Denied::Over) }
+    }
+
+    /// The leadership of an entry, unless sessions do not look at it.
+    fn of_entry(&self, leadership: L) -> L {
+        if self.rules.hold(Mutant::ForeignSeal) { leadership } else { self.leadership }
     }
 
     fn require_open(&self, leadership: L) -> Result<(), Denied> {
@@ -151,7 +166,7 @@ impl<L: Copy + Eq> Session<L> {
         roster: impl IntoIterator<Item = NodeId>,
         now: Reading,
     ) -> Result<(), Denied> {
-        self.require_open(leadership)?;
+        self.require_open(self.of_entry(leadership))?;
         self.floor = self.floor.max(index);
         // Whose grants have all ended holds nothing up, unless the roster names it.
         let wait = self.wait();
@@ -193,9 +208,10 @@ impl<L: Copy + Eq> Session<L> {
     pub(crate) fn settle(&mut self, now: &Reading) -> Vec<(u64, Vec<Covered>)> {
         self.cover_expired(now);
         let majority = !self.rules.hold(Mutant::MajorityConfirms);
+        let at_commit = !self.rules.hold(Mutant::AcknowledgedAtCommit);
         let is_complete = |_: &u64, seal: &mut Seal| {
             let covered = seal.members.values().flatten().count();
-            covered == seal.members.len() || (majority && covered * 2 > seal.members.len())
+            covered == seal.members.len() || (majority && covered * 2 > seal.members.len()) || at_commit
         };
         let complete: Vec<_> = self.seals.extract_if(.., is_complete).collect();
         let receipt = |seal: Seal| seal.members.into_values().flatten().collect();
@@ -322,7 +338,11 @@ mod tests {
         let mut session = begun();
         assert_eq!(session.seal(1, 9, [A], at(1)), Err(Denied::NotOpen));
         session.open(1, 10, [A], at(1)).unwrap();
-        assert_eq!(session.seal(2, 11, [A], at(1)), Err(Denied::Over), "the successor's grants are not known");
+        assert_eq!(
+            session.seal(2, 11, [A], at(1)),
+            Err(Denied::Over),
+            "the successor's grants are not known"
+        );
         assert_eq!(session.wanted_of(A), Some(10));
     }
 

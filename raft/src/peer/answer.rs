@@ -3,16 +3,18 @@
 use crate::{
     certificate::{Peer, Subject},
     formation::{look::is_own, phase::InviteAnswer, rules::Formation},
+    lease::sealing::CONFIRM_TIMEOUT,
     node::{Node, voters},
     peer::message::{
-        Ask, Bootstrap, Hello, Invite, Join, JoinAnswer, PreVoteMessage, Propose, ProposeAnswer, ReadIndex,
-        ReadIndexAnswer, Refusal, Release, SnapshotBegin, SnapshotChunk, SnapshotInstall, SnapshotProgress,
-        VoteMessage,
+        Abdicate, Ask, Bootstrap, Confirm, Handover, HandoverAnswer, Hello, Invite, Join, JoinAnswer,
+        LeaseAnswer, LeaseRequest, PreVoteMessage, Propose, ProposeAnswer, ReadIndex, ReadIndexAnswer,
+        Refusal, Release, SealAnswer, SealRequest, SnapshotBegin, SnapshotChunk, SnapshotInstall,
+        SnapshotProgress, VoteMessage,
     },
     propose::{arrival_deadline, check_size, may_travel},
     types::{TypeConfig, Vote},
 };
-use hapi_registry_state::Principal;
+use hapi_registry_state::{NodeId, Principal};
 use openraft::{
     alias::SnapshotOf,
     async_runtime::watch::WatchReceiver,
@@ -22,7 +24,7 @@ use openraft::{
         TransferLeaderResponse, VoteResponse,
     },
 };
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 /// A message that this node can answer. The gate of its route has been passed.
 pub(crate) trait Answer: Ask {
@@ -109,6 +111,11 @@ impl Node {
             return Ok(JoinAnswer::NotLeader { leader: self.leader_record() });
         }
         let membership = self.raft.metrics().borrow_watched().committed_membership_config.clone();
+        if self.published.state().has_departed(NodeId(joiner)) {
+            let text =
+                "this node was removed from the cluster: start it with an empty data folder, as a new one";
+            return Ok(JoinAnswer::Refused(text.into()));
+        }
         if membership.get_node(&joiner).is_some() {
             return self.admitted();
         }
@@ -141,7 +148,7 @@ impl Answer for Bootstrap {
             let leader = node.leader_record().map(|(leader, record)| (leader, record.peer));
             return Ok(ProposeAnswer::NotLeader { leader });
         }
-        let propose = Propose { by: Principal::ClusterSecret, command: self.0 };
+        let propose = Propose { by: Principal::ClusterSecret, command: self.0, key: None };
         node.take_proposal(propose).await
     }
 }
@@ -169,7 +176,44 @@ impl Node {
 
 impl Answer for ReadIndex {
     async fn answer(self, node: &Arc<Node>, _caller: &Peer) -> Result<ReadIndexAnswer, Refusal> {
-        node.own_rounds.join().await.ok_or_else(|| unable("stopping"))
+        Ok(node.own_rounds.join().await.ok_or_else(|| unable("stopping"))?.into())
+    }
+}
+
+impl Answer for LeaseRequest {
+    async fn answer(self, node: &Arc<Node>, caller: &Peer) -> Result<LeaseAnswer, Refusal> {
+        let asker = caller_id(caller)?;
+        tracing::trace!(asker = format_args!("{asker:016x}"), applied = self.applied, "asked for a lease");
+        Ok(node.grant(asker, self.nonce).await)
+    }
+}
+
+impl Answer for Confirm {
+    async fn answer(self, node: &Arc<Node>, _caller: &Peer) -> Result<u64, Refusal> {
+        node.wait_applied(self.index, CONFIRM_TIMEOUT).await;
+        Ok(node.published.applied_index())
+    }
+}
+
+/// The longest that a caller may make this node wait for a seal.
+const MOST_SEAL_WAIT: Duration = Duration::from_secs(60);
+
+impl Answer for SealRequest {
+    async fn answer(self, node: &Arc<Node>, _caller: &Peer) -> Result<SealAnswer, Refusal> {
+        Ok(node.seal_here(self.index, Duration::from_millis(self.wait_ms).min(MOST_SEAL_WAIT)).await)
+    }
+}
+
+impl Answer for Handover {
+    async fn answer(self, node: &Arc<Node>, _caller: &Peer) -> Result<HandoverAnswer, Refusal> {
+        Ok(HandoverAnswer(node.handovers.answer(self.0).await))
+    }
+}
+
+impl Answer for Abdicate {
+    async fn answer(self, node: &Arc<Node>, _caller: &Peer) -> Result<(), Refusal> {
+        node.abdicate(self.heir).await;
+        Ok(())
     }
 }
 

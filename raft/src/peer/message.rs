@@ -3,10 +3,11 @@
 use crate::{
     directory::Roll,
     formation::phase::{Invitation, InviteAnswer, Sighting},
+    lease::{holder::Grant, session::Covered},
     peer::route::Route,
     types::{PeerNode, SnapshotMeta, TypeConfig, Vote},
 };
-use hapi_registry_state::{Command, Outcome, Principal};
+use hapi_registry_state::{Command, Outcome, Principal, RequestKey};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
@@ -37,6 +38,11 @@ ask! {
     Bootstrap => ProposeAnswer, Bootstrap;
     Propose => ProposeAnswer, Propose;
     ReadIndex => ReadIndexAnswer, ReadIndex;
+    LeaseRequest => LeaseAnswer, Lease;
+    Confirm => u64, Confirm;
+    SealRequest => SealAnswer, Seal;
+    Handover => HandoverAnswer, Handover;
+    Abdicate => (), Abdicate;
     AppendEntriesRequest<TypeConfig> => AppendEntriesResponse<TypeConfig>, Append;
     VoteMessage => VoteResponse<TypeConfig>, Vote;
     PreVoteMessage => VoteResponse<TypeConfig>, PreVote;
@@ -90,13 +96,14 @@ pub(crate) struct Bootstrap(pub(crate) Command);
 pub(crate) struct Propose {
     pub(crate) by: Principal,
     pub(crate) command: Command,
+    pub(crate) key: Option<RequestKey>,
 }
 
 /// What became of a proposal.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum ProposeAnswer {
-    /// Committed and applied by the leader.
-    Committed { index: u64, outcome: Outcome },
+    /// Committed and applied by the leader; the index that is to be sealed, if any.
+    Committed { index: u64, outcome: Outcome, seal: Option<u64> },
     /// Not taken; it may be proposed elsewhere. The leader, if known, with its address.
     NotLeader { leader: Option<(u64, String)> },
     /// It may or may not be committed, now or later.
@@ -119,6 +126,64 @@ pub(crate) enum ReadIndexAnswer {
     /// No quorum answered.
     NoQuorum(String),
 }
+
+/// May I issue for a while?
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct LeaseRequest {
+    /// Fresh and random: the answer belongs to this question alone.
+    pub(crate) nonce: u64,
+    /// How far the state of the asking node is.
+    pub(crate) applied: u64,
+}
+
+/// The leader's answer, after a round with a quorum.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum LeaseAnswer {
+    /// Yes, from a state at or above the threshold.
+    Granted(Grant),
+    /// Not here, or not now; why, for the log.
+    Refused(String),
+}
+
+/// Tell me when your issuers see this entry. The answer is how far they see.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Confirm {
+    pub(crate) index: u64,
+}
+
+/// Does this index bind every node? Wait so long for it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SealRequest {
+    pub(crate) index: u64,
+    pub(crate) wait_ms: u64,
+}
+
+/// The leader's word on a seal.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum SealAnswer {
+    /// Yes; how each node was covered, if that is still known.
+    Sealed(Vec<Covered>),
+    /// Not yet.
+    Pending,
+    /// The log does not reach that far.
+    Beyond,
+    /// Ask the leader.
+    NotLeader,
+}
+
+/// Let another voter lead: this one, or whoever has most of the log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Abdicate {
+    pub(crate) heir: Option<u64>,
+}
+
+/// A connect that the sender may not decide, in the form that the public API gives it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Handover(#[serde(with = "bytes_as_bytes")] pub(crate) Vec<u8>);
+
+/// What the leader's issuing desk says, likewise. `None` if it may not decide either.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct HandoverAnswer(pub(crate) Option<Vec<u8>>);
 
 /// A candidate asks for a vote.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -18,7 +18,7 @@ pub(crate) enum Gate {
 pub(crate) enum Lane {
     /// Log entries.
     Log,
-    /// Heartbeats, votes and read indexes: small, and late ones are useless.
+    /// Heartbeats, votes, read indexes, leases and confirmations: small, and late ones are useless.
     Pulse,
     /// Snapshots.
     Bulk,
@@ -36,6 +36,11 @@ pub(crate) enum Route {
     Bootstrap,
     Propose,
     ReadIndex,
+    Lease,
+    Confirm,
+    Seal,
+    Handover,
+    Abdicate,
     Append,
     Vote,
     PreVote,
@@ -58,7 +63,7 @@ pub(crate) const COMMAND_BYTES: usize = (1 << 20) - (16 << 10);
 pub(crate) const CHUNK_BYTES: usize = 1 << 20;
 
 impl Route {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Hello,
         Self::Invite,
         Self::Release,
@@ -66,6 +71,11 @@ impl Route {
         Self::Bootstrap,
         Self::Propose,
         Self::ReadIndex,
+        Self::Lease,
+        Self::Confirm,
+        Self::Seal,
+        Self::Handover,
+        Self::Abdicate,
         Self::Append,
         Self::Vote,
         Self::PreVote,
@@ -89,6 +99,11 @@ impl Route {
             Self::Bootstrap => "/bootstrap",
             Self::Propose => "/propose",
             Self::ReadIndex => "/read_index",
+            Self::Lease => "/lease",
+            Self::Confirm => "/confirm",
+            Self::Seal => "/seal",
+            Self::Handover => "/handover",
+            Self::Abdicate => "/abdicate",
             Self::Append => "/append",
             Self::Vote => "/vote",
             Self::PreVote => "/pre_vote",

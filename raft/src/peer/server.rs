@@ -7,8 +7,9 @@ use crate::{
     peer::{
         answer::Answer,
         message::{
-            Bootstrap, Hello, Invite, Join, PreVoteMessage, Propose, ReadIndex, Refusal, Release,
-            SnapshotBegin, SnapshotChunk, SnapshotInstall, VoteMessage,
+            Abdicate, Bootstrap, Confirm, Handover, Hello, Invite, Join, LeaseRequest, PreVoteMessage,
+            Propose, ReadIndex, Refusal, Release, SealRequest, SnapshotBegin, SnapshotChunk, SnapshotInstall,
+            VoteMessage,
         },
         route::{Gate, Route},
     },
@@ -114,6 +115,11 @@ fn router(node: Arc<Node>) -> Router {
         .merge(on::<Bootstrap>())
         .merge(on::<Propose>())
         .merge(on::<ReadIndex>())
+        .merge(on::<LeaseRequest>())
+        .merge(on::<Confirm>())
+        .merge(on::<SealRequest>())
+        .merge(on::<Handover>())
+        .merge(on::<Abdicate>())
         .merge(on::<AppendEntriesRequest<TypeConfig>>())
         .merge(on::<VoteMessage>())
         .merge(on::<PreVoteMessage>())

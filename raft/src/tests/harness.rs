@@ -33,6 +33,10 @@ impl Environment for World {
         Reading { boot: elapsed, raw: elapsed, wall: self.now() }
     }
 
+    fn boottime_ns(&self) -> u64 {
+        u64::try_from(self.clocks().boot.as_nanos()).unwrap()
+    }
+
     fn fill_random(&self, bytes: &mut [u8]) {
         rand::fill(bytes);
     }
@@ -91,6 +95,7 @@ impl Home {
             bootstrap_expect: self.expect,
             facts: self.facts.clone(),
             tuning: self.tuning.clone(),
+            rules: crate::Rules::default(),
             version: "0.1.0".into(),
         };
         Replica::start(config, Arc::new(World)).await

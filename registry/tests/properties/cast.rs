@@ -108,7 +108,7 @@ pub(crate) fn new_token(number: usize, expires_at: Option<Timestamp>) -> NewToke
 /// One of each role, two tenants, two nodes of which each has an active key.
 pub(crate) fn prelude() -> &'static [Entry] {
     static PRELUDE: LazyLock<Vec<Entry>> = LazyLock::new(|| {
-        let entry = |by, command| Entry { at: BEGIN, by, command };
+        let entry = |by, command| Entry::new(BEGIN, by, command);
         let root = || Principal::Token(token(0).id.clone());
         let mut entries = vec![entry(Principal::ClusterSecret, Command::Bootstrap(new_token(0, None)))];
         for tenant in TENANTS {

@@ -38,6 +38,15 @@ pub(crate) fn all(registry: &Registry) -> Vec<Connect> {
     main.chain(pairings).collect()
 }
 
+impl Connect {
+    /// The same question put to another state, at the same instant, and for the very version that was granted.
+    pub(crate) fn again(&self, registry: &Registry, granted: &Decision) -> Result<Decision, Refusal> {
+        let server = ServerRef { version: Some(granted.version.clone()), ..self.request.server.clone() };
+        let request = ConnectRequest { server, ..self.request.clone() };
+        registry.decide(self.now, &Credential::Token(self.presented.clone()), &request, &self.issuer)
+    }
+}
+
 fn ask(registry: &Registry, presented: PresentedToken, request: ConnectRequest, issuer: Issuer) -> Connect {
     let now = registry.at();
     let decision = registry.decide(now, &Credential::Token(presented.clone()), &request, &issuer);

@@ -31,6 +31,8 @@ mod revoked_stays_revoked;
 mod the_audit_chain_recomputes;
 #[path = "invariants/time_never_goes_back.rs"]
 mod time_never_goes_back;
+#[path = "invariants/what_was_granted_is_refused_after_a_denial_only.rs"]
+mod what_was_granted_is_refused_after_a_denial_only;
 
 use crate::{cases, connects, set, strategy};
 use hapi_registry_state::{Entry, Namespace, Registry};
@@ -89,12 +91,31 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(cases(128))]
+
+    #[test]
+    fn whatever_turns_a_yes_into_a_no_is_deny_type(
+        before in strategy::entries(40),
+        after in strategy::entries(6),
+    ) {
+        let mut registry = set();
+        crate::apply(&mut registry, &before);
+        for entry in &after {
+            let before = registry.clone();
+            registry.apply(before.applied() + 1, entry);
+            let step = Step { before: &before, entry, after: &registry };
+            what_was_granted_is_refused_after_a_denial_only::check(&step);
+        }
+    }
+}
+
 /// The invariants say what a yes is never. That would hold too if there never were one.
 #[test]
 fn the_prelude_leads_to_a_yes() {
     let mut registry = set();
     let by = hapi_registry_state::Principal::Token(crate::cast::token(4).id.clone());
     let command = hapi_registry_state::Command::Publish(crate::cast::DOCUMENTS[0].clone());
-    registry.apply(registry.applied() + 1, &Entry { at: crate::cast::BEGIN, by, command });
+    registry.apply(registry.applied() + 1, &Entry::new(crate::cast::BEGIN, by, command));
     assert!(connects::all(&registry).iter().any(|connect| connect.decision.is_ok()));
 }

@@ -97,5 +97,5 @@ proptest! {
 #[test]
 fn another_form_is_refused_by_name() {
     let error = snapshot::Builder::new(snapshot::VERSION + 1).err().unwrap();
-    assert_eq!(error.to_string(), "the snapshot has form 2, this software reads form 1");
+    assert_eq!(error.to_string(), "the snapshot has form 3, this software reads form 2");
 }

@@ -5,8 +5,8 @@ use crate::cast::{
     token, version,
 };
 use hapi_registry_state::{
-    Act, Command, Entry, Governed, Imported, Kid, NodeId, Principal, ServerJson, ServerName, SettingsPatch,
-    Status, Subject, Tenant, Timestamp, TokenId, Version,
+    Act, Command, Entry, Governed, Imported, Kid, NodeId, Principal, RequestKey, ServerJson, ServerName,
+    SettingsPatch, Status, Subject, Tenant, Timestamp, TokenId, Version,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -19,8 +19,15 @@ fn entry() -> impl Strategy<Value = Entry> {
     // Mostly later than what was before, sometimes earlier: leaders' clocks differ.
     let at = (0_u64..7_200).prop_map(|seconds| BEGIN.plus_seconds(seconds));
     (at, command()).prop_flat_map(|(at, command)| {
-        principal(&command).prop_map(move |by| Entry { at, by, command: command.clone() })
+        let key = option::weighted(0.1, request_key());
+        (principal(&command), key).prop_map(move |(by, key)| Entry { at, by, command: command.clone(), key })
     })
+}
+
+/// Few names and few requests, so that they are used again, rightly and wrongly.
+fn request_key() -> impl Strategy<Value = RequestKey> {
+    (select(&["k0", "k1", ""][..]), 0..2_u8)
+        .prop_map(|(name, hash)| RequestKey { name: name.into(), fingerprint: [hash; 32] })
 }
 
 /// Four times in five one whose role fits the command; else anyone.
@@ -29,7 +36,7 @@ fn principal(command: &Command) -> BoxedStrategy<Principal> {
         Command::Publish(_) | Command::SetStatus { .. } => vec![by_token(4), by_token(5), by_token(MADE + 2)],
         Command::Moderate { .. } => vec![by_token(2), by_token(MADE + 1)],
         Command::Bootstrap(_) => vec![Principal::ClusterSecret],
-        Command::Checkpoint => vec![Principal::System],
+        Command::Checkpoint | Command::SessionOpen { .. } | Command::Sealed { .. } => vec![Principal::System],
         Command::PublishKey(_)
         | Command::ActivateKey(_)
         | Command::RetireKey(_)
@@ -74,6 +81,8 @@ fn command() -> impl Strategy<Value = Command> {
         1 => node().prop_map(Command::DrainNode),
         1 => node().prop_map(Command::LeaveRoster),
         1 => Just(Command::Checkpoint),
+        1 => any::<u128>().prop_map(|id| Command::SessionOpen { id }),
+        2 => (0..100_u64).prop_map(|index| Command::Sealed { index }),
     ]
 }
 
@@ -175,7 +184,7 @@ fn put_tenant() -> impl Strategy<Value = Command> {
             let parse = |globs: Vec<&str>| globs.iter().map(|glob| glob.parse().unwrap()).collect();
             let private_namespaces = private.iter().map(|namespace| namespace.parse().unwrap()).collect();
             let (allow, block) = (allow.map(parse), parse(block));
-            let tenant = Tenant { allow, block, require_verified, private_namespaces };
+            let tenant = Tenant { allow, block, require_verified, private_namespaces, strict: false };
             Command::PutTenant { id: id.parse().unwrap(), tenant }
         },
     )

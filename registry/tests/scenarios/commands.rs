@@ -30,6 +30,7 @@ pub(crate) fn read(stage: &mut Stage, verb: &str, line: &mut Line) -> Command {
         "drain" => Command::DrainNode(stage.node(&line.word())),
         "leave" => Command::LeaveRoster(stage.node(&line.word())),
         "checkpoint" => Command::Checkpoint,
+        "seal" => Command::Sealed { index: stage.registry.applied() },
         _ => panic!("no such verb: `{verb}`"),
     }
 }
@@ -68,6 +69,7 @@ fn tenant(line: &mut Line) -> Command {
         block: parse_all(line.list("block").unwrap_or_default()),
         require_verified: line.flag("require-verified"),
         private_namespaces: parse_all(line.list("private").unwrap_or_default()),
+        strict: line.flag("strict"),
     };
     Command::PutTenant { id: line.parsed(), tenant }
 }
@@ -86,6 +88,7 @@ fn settings(line: &mut Line) -> Command {
         "verified" => Governed::Verified,
         _ => panic!("governed is all or verified"),
     });
+    patch.strict_servers = line.list("strict_servers").map(parse_all);
     Command::UpdateSettings(patch)
 }
 

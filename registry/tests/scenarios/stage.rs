@@ -81,7 +81,7 @@ impl Stage {
 
     fn apply(&mut self, by: Principal, command: Command) -> Outcome {
         let index = self.registry.applied() + 1;
-        self.registry.apply(index, &Entry { at: self.now, by, command })
+        self.registry.apply(index, &Entry::new(self.now, by, command))
     }
 
     /// Who stands behind a name: `n1` is a node, everyone else bears the token that was made under the name.

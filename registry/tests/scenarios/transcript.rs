@@ -22,6 +22,7 @@ pub(crate) fn outcome(registry: &Registry, command: &Command, outcome: &Outcome)
         }
         (Outcome::StatusChanged { updated }, _) => format!("changed versions: {updated}"),
         (Outcome::Unchanged { since }, _) => format!("unchanged since entry {since}"),
+        (Outcome::Repeated { index, .. }, _) => format!("done before, by entry {index}"),
         (Outcome::Rejected(rejection), _) => rejected(rejection),
         (Outcome::Done | Outcome::Imported(_), _) => "done".into(),
     }

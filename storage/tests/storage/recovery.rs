@@ -376,10 +376,10 @@ async fn a_folder_that_cannot_be_written_is_refused() {
 #[tokio::test]
 async fn another_format_is_refused() {
     let dir = folder().await;
-    // Format 2 as bincode writes it.
-    tamper(dir.path(), "meta", |meta| drop(meta.insert("format", frame(b"format", &[2])).unwrap()));
+    // Format 3 as bincode writes it.
+    tamper(dir.path(), "meta", |meta| drop(meta.insert("format", frame(b"format", &[3])).unwrap()));
     let refused = Storage::<Types>::open(dir.path(), Options::default());
-    assert!(matches!(refused, Err(OpenError::Format { found: 2, supported: 1, .. })));
+    assert!(matches!(refused, Err(OpenError::Format { found: 3, supported: 2, .. })));
 }
 
 #[tokio::test]

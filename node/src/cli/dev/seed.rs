@@ -4,6 +4,8 @@ use super::folder::Folder;
 use super::plan::Plan;
 use super::ports::loopback;
 use super::tokens::Tokens;
+use crate::cli::remote::TIMEOUT;
+use crate::cli::seal::Follow;
 use crate::cli::session::Session;
 use crate::cli::{Failure, Output, bootstrap, new_token, sample, secret_file};
 use crate::serve::read_secret;
@@ -22,8 +24,8 @@ pub(super) async fn seed(folder: &Folder, plan: &Plan) -> Result<Tokens, Failure
     let operator_token = operator_token(folder, plan).await?;
     let operator = session(plan, &operator_token)?;
     let tenant = json!({ "block": [sample::BLOCKED] });
-    operator.send(Method::PUT, &format!("/v1/tenants/{TENANT}"), tenant).await?;
-    operator.send(Method::PATCH, "/v1/settings", json!({ "anonymous_reads": true })).await?;
+    govern(&operator, Method::PUT, &format!("/v1/tenants/{TENANT}"), tenant).await?;
+    govern(&operator, Method::PATCH, "/v1/settings", json!({ "anonymous_reads": true })).await?;
     let tokens = tokens(&operator, operator_token).await?;
     let catalog =
         sample::catalog().map_err(|error| Failure::refused(format!("the sample catalog: {error}")))?;
@@ -91,10 +93,15 @@ async fn moderate(plan: &Plan, tokens: &Tokens) -> Result<(), Failure> {
 async fn act(moderator: &Session, act: &str, name: &str, reason: &str) -> Result<(), Failure> {
     let subject = json!({ "kind": "server", "id": name });
     let body = json!({ "act": act, "subject": subject, "reason": reason });
-    moderator.send(Method::POST, "/v1/moderation", body).await.map(drop)
+    govern(moderator, Method::POST, "/v1/moderation", body).await
+}
+
+/// A cluster that has just formed binds its nodes only after the length of a lease.
+async fn govern(session: &Session, method: Method, path: &str, body: Value) -> Result<(), Failure> {
+    Follow::default().write(session, method, path, Some(body)).await.map(drop)
 }
 
 fn session(plan: &Plan, token: &str) -> Result<Session, Failure> {
-    let client = Client::builder().nodes(plan.urls()).credential(token).build()?;
+    let client = Client::builder().nodes(plan.urls()).credential(token).timeout(TIMEOUT).build()?;
     Ok(Session::new(client, Output::Json))
 }
