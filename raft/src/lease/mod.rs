@@ -14,6 +14,8 @@ pub(crate) mod clock;
 pub(crate) mod granter;
 pub(crate) mod holder;
 pub(crate) mod issue;
+#[cfg(test)]
+mod model;
 pub(crate) mod permit;
 pub(crate) mod presiding;
 pub(crate) mod renewal;
