@@ -11,6 +11,7 @@
 //! - [`Claims`] is what a descriptor says; [`Signer`] (feature `signer`) turns it into a signed descriptor.
 //! - [`verify`] is the only way back, and needs a [`KeySet`] and [`Expectations`].
 //! - [`Refusal`] is why a descriptor was not accepted, with the HTTP status and the machine code to answer.
+//! - [`Revocations`] is a message of the revocation feed, and [`Floors`] what all messages so far have killed.
 //! - [`open`] and [`Typ`] serve the other statements that the same keys sign.
 //!
 //! ```
@@ -52,6 +53,7 @@ mod jwk;
 mod jws;
 mod key_set;
 mod refusal;
+pub mod revocations;
 mod seq;
 #[cfg(feature = "signer")]
 mod signer;
@@ -63,6 +65,10 @@ pub use jwk::{Jwk, JwkError};
 pub use jws::{Opened, Typ, open};
 pub use key_set::{KeySet, KeySetError, MAX_JWKS_BYTES};
 pub use refusal::Refusal;
+pub use revocations::{
+    Dead, Floors, MAX_FLOORS, REVOCATIONS_LIFETIME_SECONDS, Revocations, Stale, subject_hash,
+    verify_revocations,
+};
 pub use seq::Seq;
 #[cfg(feature = "signer")]
 pub use signer::Signer;

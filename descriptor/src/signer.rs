@@ -12,6 +12,7 @@ use crate::base64url;
 use crate::claims::Claims;
 use crate::jwk::Jwk;
 use crate::jws::Typ;
+use crate::revocations::Revocations;
 
 /// A node's signing key. Its secrets are overwritten when it is dropped, and its `Debug` shows only the name.
 ///
@@ -50,6 +51,15 @@ impl Signer {
     )]
     pub fn sign(&self, claims: &Claims) -> String {
         self.sign_as(Typ::Descriptor, claims).expect("a claim set serialises")
+    }
+
+    /// Signs a message of the revocation feed.
+    #[expect(
+        clippy::expect_used,
+        reason = "a message has string keys and no floats, so it always serialises"
+    )]
+    pub fn sign_revocations(&self, revocations: &Revocations) -> String {
+        self.sign_as(Typ::Revocations, revocations).expect("a message serialises")
     }
 
     /// Signs another statement of the cluster. It must be a JSON object, or [`open`](crate::open) will refuse

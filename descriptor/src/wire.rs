@@ -113,12 +113,12 @@ fn find<'a>(object: &'a Object, claim: &'static str) -> Option<&'a Value> {
     object.get(claim.rsplit('.').next().unwrap_or(claim))
 }
 
-fn required<'a>(object: &'a Object, claim: &'static str) -> Result<&'a Value, Refusal> {
+pub(crate) fn required<'a>(object: &'a Object, claim: &'static str) -> Result<&'a Value, Refusal> {
     find(object, claim).ok_or(Refusal::ClaimMissing(claim))
 }
 
 /// A string with something in it: an empty identifier identifies nothing.
-fn text(object: &Object, claim: &'static str) -> Result<String, Refusal> {
+pub(crate) fn text(object: &Object, claim: &'static str) -> Result<String, Refusal> {
     non_empty(required(object, claim)?, claim)
 }
 
@@ -133,16 +133,16 @@ fn non_empty(value: &Value, claim: &'static str) -> Result<String, Refusal> {
 
 /// A whole number below 2^53. RFC 7519 would allow fractions of seconds; ours are whole, and the bound keeps
 /// every later addition far from overflow.
-fn integer(object: &Object, claim: &'static str) -> Result<u64, Refusal> {
+pub(crate) fn integer(object: &Object, claim: &'static str) -> Result<u64, Refusal> {
     let value = required(object, claim)?.as_u64().filter(|value| *value <= Seq::MAX.get());
     value.ok_or(Refusal::ClaimMalformed(claim))
 }
 
-fn flag(object: &Object, claim: &'static str) -> Result<bool, Refusal> {
+pub(crate) fn flag(object: &Object, claim: &'static str) -> Result<bool, Refusal> {
     required(object, claim)?.as_bool().ok_or(Refusal::ClaimMalformed(claim))
 }
 
-fn object<'a>(object: &'a Object, claim: &'static str) -> Result<&'a Object, Refusal> {
+pub(crate) fn object<'a>(object: &'a Object, claim: &'static str) -> Result<&'a Object, Refusal> {
     required(object, claim)?.as_object().ok_or(Refusal::ClaimMalformed(claim))
 }
 
