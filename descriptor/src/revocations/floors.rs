@@ -147,6 +147,12 @@ impl Floors {
         self.newest.map(|(seq, _)| seq)
     }
 
+    /// Whether a key is revoked. Do not verify the feed itself with such a key: a thief could bring back to life what
+    /// is dead, by a higher incarnation.
+    pub fn is_key_revoked(&self, kid: &str) -> bool {
+        self.revoked_keys.contains(kid)
+    }
+
     /// How many floors are kept one by one.
     pub fn len(&self) -> usize {
         self.min_seq.len()
@@ -160,7 +166,7 @@ impl Floors {
     /// Whether a verified descriptor is dead, and of what: its key is revoked, whatever its `seq`, or its `seq` is
     /// below a floor that applies.
     pub fn is_dead(&self, descriptor: &Verified) -> Option<Dead> {
-        if self.revoked_keys.contains(&descriptor.kid) {
+        if self.is_key_revoked(&descriptor.kid) {
             return Some(Dead::Key);
         }
         let seq = descriptor.claims.seq.get();

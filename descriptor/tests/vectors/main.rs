@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod accept;
+mod feed;
 mod forge;
 mod reject;
 mod reject_claims;
@@ -107,4 +108,5 @@ fn remake() {
             fs::write(folder.join(&vector.name).with_extension("json"), vector.to_file()).unwrap();
         }
     }
+    feed::remake();
 }
