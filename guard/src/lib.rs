@@ -1,27 +1,77 @@
 //! The gate that an MCP server puts in front of itself.
 //!
-//! A registry that is a Connect Authority says *whether* a client may connect; the MCP server is where that
-//! word is kept. This crate is the place for the tower layer that does so: it will demand a descriptor in the
-//! `MCP-Connect` header, verify it offline with [`hapi_descriptor::verify`], bind it to a session, ask for a
-//! refresh before it ends, and close what is out when the revocation feed says so.
+//! A registry that is a Connect Authority says *whether* a client may connect; the MCP server is where that word is
+//! kept. [`Guard`] is a tower layer that does so: it demands a Connect Descriptor in the header `MCP-Connect` (or as
+//! the bearer token), verifies it offline, and hands what it says to the server as the request extension
+//! [`Verified`].
 //!
-//! The layer is not here yet. What a server needs until then is two calls of the `hapi-descriptor` crate,
-//! which stands alone:
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use axum::{Extension, Router, routing::{get, post}};
+//! use hapi_guard::{Config, Guard, Verified};
 //!
-//! ```
-//! use hapi_descriptor::{Expectations, KeySet, Refusal, verify};
-//!
-//! /// Whether the bearer of `token` may come in now. `jwks` is what any node of the cluster publishes at
-//! /// `/.well-known/jwks.json`.
-//! fn gate(token: &str, jwks: &[u8], now: u64) -> Result<String, Refusal> {
-//!     let keys = KeySet::from_jwks(jwks).unwrap_or_default();
-//!     let expected = Expectations {
-//!         issuer: "https://registry.example",
-//!         audience: "https://weather.example/mcp",
-//!         server: Some("ai.acme/weather"),
-//!     };
-//!     verify(token, &keys, &expected, now).map(|verified| verified.claims.client.id)
+//! async fn mcp(Extension(verified): Extension<Verified>) -> String {
+//!     format!("Welcome, {}!", verified.claims.client.id)
 //! }
 //!
-//! assert_eq!(gate("not a descriptor", b"{\"keys\":[]}", 0).unwrap_err().http_status(), 401);
+//! let registries = ["https://a.registry.example", "https://b.registry.example"];
+//! let endpoint = "https://weather.example/mcp";
+//! let guard = Guard::start(Config::new("https://registry.example", "ai.acme/weather", endpoint, registries))?;
+//! let metadata = guard.protected_resource().clone();
+//! let app: Router = Router::new()
+//!     .route("/mcp", post(mcp))
+//!     .layer(guard.layer())
+//!     .route(&metadata.path().to_owned(), get(async move || metadata.response().map(axum::body::Body::new)));
+//! # Ok(())
+//! # }
 //! ```
+//!
+//! - Any service over [`http`] will do: a router of axum, or rmcp's `StreamableHttpService`.
+//! - [`Mode::Stateless`] checks every request (MCP 2026-07-28). [`Mode::Sessions`] binds a session to the descriptor
+//!   that it was opened with (2025-06-18, 2025-11-25): 20 s before its end the client is asked to renew it, by the
+//!   header `MCP-Connect-Refresh` and by `notifications/connect/refresh_required` on the session's open stream. It
+//!   does so with a fresh descriptor in `MCP-Connect` or in a message `notifications/connect/refresh`; without one
+//!   the session ends 5 s after the descriptor, and its streams with it.
+//! - Keys and revocations are fetched in the background, from any of several addresses. A registry that is down
+//!   breaks nothing before its time, unless [`FeedPolicy::Strict`] says that a silent feed lets nobody in.
+//! - What is kept is bounded: keys, floors, answers, sessions, streams, remembered descriptors.
+//! - [`Gate`] is the decision alone, without clock and network.
+
+mod cache;
+mod clock;
+mod config;
+mod denial;
+mod events;
+mod gate;
+mod guard;
+mod layer;
+mod line;
+mod metrics;
+mod passage;
+mod presented;
+mod refetch;
+mod refresher;
+mod registry;
+mod request_body;
+mod resource;
+mod response_body;
+mod session;
+mod shared;
+#[cfg(test)]
+mod testing;
+mod tls;
+
+pub use cache::Verified;
+pub use clock::{Clock, Moment, SystemClock};
+pub use config::{
+    Config, ConfigError, FEED_POLL, FEED_STALE_AFTER, FeedPolicy, MAX_CACHED, MAX_SESSIONS, Mode,
+};
+pub use denial::Denial;
+pub use gate::{FeedError, Gate};
+pub use guard::Guard;
+pub use layer::{GuardLayer, GuardService};
+pub use metrics::Snapshot;
+pub use request_body::RequestBody;
+pub use resource::ProtectedResource;
+pub use response_body::GuardBody;
+pub use session::{EndReason, REFRESH_NOTICE_SECONDS};

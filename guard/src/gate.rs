@@ -1,0 +1,223 @@
+//! The decision alone: no clock, no network, no HTTP.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use hapi_descriptor::{
+    Expectations, Floors, KeySet, LEEWAY_SECONDS, Refusal, Revocations, Stale, Typ, verify,
+    verify_revocations,
+};
+
+use crate::cache::{Cache, Fingerprint, Verified};
+use crate::clock::Moment;
+use crate::config::{Config, FeedPolicy};
+use crate::denial::Denial;
+
+/// Decides on descriptors, from the keys and revocations that it was given.
+///
+/// The layer drives one; benches and whoever has another transport can drive one too.
+#[derive(Debug)]
+pub struct Gate {
+    issuer: String,
+    audience: String,
+    server: String,
+    policy: FeedPolicy,
+    keys: RwLock<Arc<KeySet>>,
+    feed: RwLock<Feed>,
+    /// Grows when something that was alive may have died.
+    changes: AtomicU64,
+    cache: Cache,
+}
+
+#[derive(Debug, Default)]
+struct Feed {
+    floors: Floors,
+    /// The last sign of life.
+    heard: Option<Duration>,
+}
+
+/// A descriptor that was let in.
+#[derive(Debug, Clone)]
+pub(crate) struct Admitted {
+    pub(crate) verified: Verified,
+    pub(crate) fingerprint: Fingerprint,
+}
+
+impl Gate {
+    /// A gate that lets nobody in yet: it has no keys.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            issuer: config.issuer.clone(),
+            audience: config.audience.clone(),
+            server: config.server.clone(),
+            policy: config.feed,
+            keys: RwLock::default(),
+            feed: RwLock::default(),
+            changes: AtomicU64::new(0),
+            cache: Cache::new(config.max_cached),
+        }
+    }
+
+    /// Decides on a descriptor.
+    ///
+    /// # Errors
+    ///
+    /// The first reason why not.
+    pub fn check(&self, descriptor: &str, now: Moment) -> Result<Verified, Denial> {
+        self.admit(descriptor, now).map(|admitted| admitted.verified)
+    }
+
+    pub(crate) fn admit(&self, descriptor: &str, now: Moment) -> Result<Admitted, Denial> {
+        // Before hashing: a stranger must not make us hash what can be no descriptor.
+        if descriptor.len() > Typ::Descriptor.max_bytes() {
+            return Err(Denial::Refused(Refusal::Oversize));
+        }
+        let fingerprint = Fingerprint::of(descriptor);
+        if let Some(verified) = self.cache.get(&fingerprint) {
+            self.recheck(&verified, now).inspect_err(|denial| self.forget(&fingerprint, *denial))?;
+            return Ok(Admitted { verified, fingerprint });
+        }
+        let verified = self.verify(descriptor, now)?;
+        self.check_feed(&verified, now)?;
+        self.cache.put(fingerprint, verified.clone());
+        Ok(Admitted { verified, fingerprint })
+    }
+
+    /// A silent feed is no reason to verify anew when it speaks again.
+    fn forget(&self, fingerprint: &Fingerprint, denial: Denial) {
+        if denial != Denial::FeedStale {
+            self.cache.remove(fingerprint);
+        }
+    }
+
+    fn verify(&self, descriptor: &str, now: Moment) -> Result<Verified, Denial> {
+        let keys = self.keys();
+        if keys.is_empty() {
+            return Err(Denial::NoKeys);
+        }
+        let expected =
+            Expectations { issuer: &self.issuer, audience: &self.audience, server: Some(&self.server) };
+        let verified = verify(descriptor, &keys, &expected, now.unix_seconds).map_err(Denial::Refused)?;
+        Ok(verified.into())
+    }
+
+    /// Whether a descriptor that was let in before still may: what can have changed is the time, the key set and the
+    /// feed.
+    pub(crate) fn recheck(&self, verified: &Verified, now: Moment) -> Result<(), Denial> {
+        if now.unix_seconds >= verified.claims.exp + LEEWAY_SECONDS {
+            return Err(Denial::Refused(Refusal::Expired));
+        }
+        self.check_key(verified)?;
+        self.check_feed(verified, now)
+    }
+
+    /// Whether a descriptor was revoked, by the feed or by the removal of its key.
+    pub(crate) fn check_revoked(&self, verified: &Verified) -> Result<(), Denial> {
+        self.check_key(verified)?;
+        let feed = self.feed.read().unwrap_or_else(PoisonError::into_inner);
+        feed.floors.is_dead(verified).map_or(Ok(()), |dead| Err(Denial::Revoked(dead)))
+    }
+
+    fn check_key(&self, verified: &Verified) -> Result<(), Denial> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.get(&verified.kid).map(|_| ()).ok_or(Denial::Refused(Refusal::UnknownKey))
+    }
+
+    fn check_feed(&self, verified: &Verified, now: Moment) -> Result<(), Denial> {
+        let feed = self.feed.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(dead) = feed.floors.is_dead(verified) {
+            return Err(Denial::Revoked(dead));
+        }
+        match self.policy {
+            FeedPolicy::Strict { stale_after } if feed.is_older_than(stale_after, now) => {
+                Err(Denial::FeedStale)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Replaces the key set. An empty one is not taken: its issuer cannot have meant it.
+    pub fn set_keys(&self, keys: KeySet) {
+        if !keys.is_empty() {
+            *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+            self.changes.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// The key set.
+    pub fn keys(&self) -> Arc<KeySet> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes over a message of the feed that was asked for at `asked`: it was signed no earlier, so the feed is no
+    /// older than that.
+    ///
+    /// # Errors
+    ///
+    /// [`FeedError`], when it does not show that the feed is alive.
+    pub fn merge(&self, message: &str, asked: Moment, now: Moment) -> Result<(), FeedError> {
+        let message = verify_revocations(message, &self.feed_keys(), &self.issuer, now.unix_seconds)?;
+        self.merge_verified(&message, asked)
+    }
+
+    /// The keys without those that the feed has revoked: they must not speak for it.
+    fn feed_keys(&self) -> KeySet {
+        let feed = self.feed.read().unwrap_or_else(PoisonError::into_inner);
+        self.keys().iter().filter(|key| !feed.floors.is_key_revoked(key.kid())).cloned().collect()
+    }
+
+    fn merge_verified(&self, message: &Revocations, asked: Moment) -> Result<(), FeedError> {
+        let mut feed = self.feed.write().unwrap_or_else(PoisonError::into_inner);
+        let before = feed.floors.seq();
+        let alive = feed.floors.merge(message);
+        if alive.is_ok() {
+            feed.heard = feed.heard.max(Some(asked.elapsed));
+        }
+        // A key is revoked at some position too, so a list of keys that differs comes with another one.
+        if !message.min_seq.is_empty() || feed.floors.seq() != before {
+            self.changes.fetch_add(1, Ordering::Release);
+        }
+        Ok(alive?)
+    }
+
+    /// The index to ask the feed from.
+    pub fn feed_cursor(&self) -> u64 {
+        self.feed.read().unwrap_or_else(PoisonError::into_inner).floors.cursor()
+    }
+
+    /// How long the feed has been silent; `None` when it has never been heard.
+    pub fn feed_age(&self, now: Moment) -> Option<Duration> {
+        let heard = self.feed.read().unwrap_or_else(PoisonError::into_inner).heard;
+        heard.map(|heard| now.elapsed.saturating_sub(heard))
+    }
+
+    /// A number that grows when something that was alive may have died.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn cached(&self) -> usize {
+        self.cache.len()
+    }
+}
+
+impl Feed {
+    fn is_older_than(&self, bound: Duration, now: Moment) -> bool {
+        self.heard.is_none_or(|heard| now.elapsed.saturating_sub(heard) > bound)
+    }
+}
+
+/// Why a message of the feed is no sign of life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FeedError {
+    /// It does not verify, and nothing of it was taken over.
+    #[error("the message does not verify: {0}")]
+    Refused(#[from] Refusal),
+    /// It is old news; what it revokes was taken over.
+    #[error(transparent)]
+    Stale(#[from] Stale),
+}
+
+#[cfg(test)]
+mod tests;
