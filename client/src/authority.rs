@@ -110,6 +110,6 @@ impl Inner {
 }
 
 /// The wall clock. A clock before 1970 counts as 1970, and then every descriptor is not valid yet.
-fn unix_seconds() -> u64 {
+pub(crate) fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }

@@ -10,6 +10,9 @@
 //! - It trusts no answer: signature, issuer, audience, times and server are checked against the cluster's key
 //!   set.
 //!
+//! [`Client::open`] does so for a session: the leave is renewed in the background, until a hard stop or the end of the
+//! last descriptor ends it.
+//!
 //! [`Client::request`] is a plain door to the rest of the API, with the same fail-over where repeating is
 //! harmless.
 //!
@@ -39,6 +42,7 @@ mod history;
 mod keys;
 mod nodes;
 mod problem;
+mod session;
 mod tls;
 mod transport;
 
@@ -51,4 +55,5 @@ pub use connect::{ConnectError, ConnectRequest};
 pub use extras::Extras;
 pub use problem::{DEFAULT_RETRY_AFTER, HARD_STOPS, Problem};
 pub use reqwest::Method;
+pub use session::{Session, SessionEnd};
 pub use transport::MAX_ANSWER_BYTES;

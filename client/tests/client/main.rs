@@ -5,5 +5,6 @@ mod api;
 mod fail_over;
 mod node;
 mod refusals;
+mod session;
 mod tls;
 mod verification;
