@@ -4,25 +4,51 @@ use std::collections::HashMap;
 use std::fmt;
 use std::mem;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
 /// A descriptor that was let in, as a request extension: cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified(Arc<hapi_descriptor::Verified>);
+#[derive(Debug, Clone)]
+pub struct Verified(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    verified: hapi_descriptor::Verified,
+    /// The gate's count of changes when it was last found to be alive: while nothing changes, it is.
+    alive_at: AtomicU64,
+}
+
+impl Verified {
+    pub(crate) fn was_alive_at(&self, changes: u64) -> bool {
+        self.0.alive_at.load(Ordering::Relaxed) == changes
+    }
+
+    pub(crate) fn is_alive_at(&self, changes: u64) {
+        self.0.alive_at.store(changes, Ordering::Relaxed);
+    }
+}
+
+impl PartialEq for Verified {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.verified == other.0.verified
+    }
+}
+
+impl Eq for Verified {}
 
 impl Deref for Verified {
     type Target = hapi_descriptor::Verified;
 
     fn deref(&self) -> &Self::Target {
-        &self.0
+        &self.0.verified
     }
 }
 
 impl From<hapi_descriptor::Verified> for Verified {
     fn from(verified: hapi_descriptor::Verified) -> Self {
-        Self(Arc::new(verified))
+        Self(Arc::new(Inner { verified, alive_at: AtomicU64::new(0) }))
     }
 }
 

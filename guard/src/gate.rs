@@ -11,7 +11,7 @@ use hapi_descriptor::{
 
 use crate::cache::{Cache, Fingerprint, Verified};
 use crate::clock::Moment;
-use crate::config::{Config, FeedPolicy};
+use crate::config::{Config, FEED_STALE_AFTER, FeedPolicy};
 use crate::denial::Denial;
 
 /// Decides on descriptors, from the keys and revocations that it was given.
@@ -25,7 +25,7 @@ pub struct Gate {
     policy: FeedPolicy,
     keys: RwLock<Arc<KeySet>>,
     feed: RwLock<Feed>,
-    /// Grows when something that was alive may have died.
+    /// Grows when something that was alive may have died. Begins at 1: nothing was found alive at 0.
     changes: AtomicU64,
     cache: Cache,
 }
@@ -54,7 +54,7 @@ impl Gate {
             policy: config.feed,
             keys: RwLock::default(),
             feed: RwLock::default(),
-            changes: AtomicU64::new(0),
+            changes: AtomicU64::new(1),
             cache: Cache::new(config.max_cached),
         }
     }
@@ -79,7 +79,8 @@ impl Gate {
             return Ok(Admitted { verified, fingerprint });
         }
         let verified = self.verify(descriptor, now)?;
-        self.check_feed(&verified, now)?;
+        self.check_revoked(&verified)?;
+        self.check_silence(now)?;
         self.cache.put(fingerprint, verified.clone());
         Ok(Admitted { verified, fingerprint })
     }
@@ -108,15 +109,32 @@ impl Gate {
         if now.unix_seconds >= verified.claims.exp + LEEWAY_SECONDS {
             return Err(Denial::Refused(Refusal::Expired));
         }
-        self.check_key(verified)?;
-        self.check_feed(verified, now)
+        self.check_revoked(verified)?;
+        self.check_silence(now)
     }
 
-    /// Whether a descriptor was revoked, by the feed or by the removal of its key.
+    /// Whether a descriptor was revoked, by the feed or by the removal of its key. The answer is remembered until
+    /// something changes: to look for a descriptor's subjects costs more than all the rest.
     pub(crate) fn check_revoked(&self, verified: &Verified) -> Result<(), Denial> {
+        // Read first: what changes while we look is looked at next time.
+        let changes = self.changes();
+        if verified.was_alive_at(changes) {
+            return Ok(());
+        }
         self.check_key(verified)?;
         let feed = self.feed.read().unwrap_or_else(PoisonError::into_inner);
-        feed.floors.is_dead(verified).map_or(Ok(()), |dead| Err(Denial::Revoked(dead)))
+        if let Some(dead) = feed.floors.is_dead(verified) {
+            return Err(Denial::Revoked(dead));
+        }
+        verified.is_alive_at(changes);
+        Ok(())
+    }
+
+    /// Whether a stream may go on that was opened with this descriptor, as far as time can tell: until its end, and
+    /// beyond while the feed speaks, which would tell if it were revoked.
+    pub(crate) fn vouches(&self, verified: &Verified, now: Moment) -> bool {
+        let feed = self.feed.read().unwrap_or_else(PoisonError::into_inner);
+        now.unix_seconds < verified.claims.exp + LEEWAY_SECONDS || !feed.is_older_than(FEED_STALE_AFTER, now)
     }
 
     fn check_key(&self, verified: &Verified) -> Result<(), Denial> {
@@ -124,17 +142,10 @@ impl Gate {
         keys.get(&verified.kid).map(|_| ()).ok_or(Denial::Refused(Refusal::UnknownKey))
     }
 
-    fn check_feed(&self, verified: &Verified, now: Moment) -> Result<(), Denial> {
+    fn check_silence(&self, now: Moment) -> Result<(), Denial> {
+        let FeedPolicy::Strict { stale_after } = self.policy else { return Ok(()) };
         let feed = self.feed.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(dead) = feed.floors.is_dead(verified) {
-            return Err(Denial::Revoked(dead));
-        }
-        match self.policy {
-            FeedPolicy::Strict { stale_after } if feed.is_older_than(stale_after, now) => {
-                Err(Denial::FeedStale)
-            }
-            _ => Ok(()),
-        }
+        if feed.is_older_than(stale_after, now) { Err(Denial::FeedStale) } else { Ok(()) }
     }
 
     /// Replaces the key set. An empty one is not taken: its issuer cannot have meant it.
@@ -193,7 +204,7 @@ impl Gate {
     }
 
     /// A number that grows when something that was alive may have died.
-    pub(crate) fn changes(&self) -> u64 {
+    fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }
 

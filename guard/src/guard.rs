@@ -12,7 +12,7 @@ use crate::layer::GuardLayer;
 use crate::metrics::Snapshot;
 use crate::refresher::{keep_feed, keep_keys};
 use crate::resource::ProtectedResource;
-use crate::shared::{Shared, keep_sessions};
+use crate::shared::{Shared, keep_order};
 
 /// The guard of one MCP server. Cheap to clone; clones and layers share keys, feed, cache and sessions.
 ///
@@ -53,13 +53,11 @@ impl Guard {
     /// [`ConfigError`], when something given cannot be used.
     pub fn start_with(config: Config, clock: Arc<dyn Clock>) -> Result<Self, ConfigError> {
         let shared = Arc::new(Shared::new(config, clock)?);
-        let mut background = vec![
+        let background = vec![
             spawn(keep_keys(Arc::clone(&shared))).abort_handle(),
             spawn(keep_feed(Arc::clone(&shared))).abort_handle(),
+            spawn(keep_order(Arc::clone(&shared))).abort_handle(),
         ];
-        if shared.has_sessions() {
-            background.push(spawn(keep_sessions(Arc::clone(&shared))).abort_handle());
-        }
         Ok(Self(Arc::new(Running { shared, background })))
     }
 

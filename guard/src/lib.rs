@@ -34,6 +34,8 @@
 //!   the session ends 5 s after the descriptor, and its streams with it.
 //! - Keys and revocations are fetched in the background, from any of several addresses. A registry that is down
 //!   breaks nothing before its time, unless [`FeedPolicy::Strict`] says that a silent feed lets nobody in.
+//! - Streams of events end with their session. Those of requests without one end when their descriptor is revoked, and
+//!   after its end only while the feed is silent: as long as it speaks, it vouches for them.
 //! - What is kept is bounded: keys, floors, answers, sessions, streams, remembered descriptors.
 //! - [`Gate`] is the decision alone, without clock and network.
 
@@ -46,6 +48,7 @@ mod gate;
 mod guard;
 mod layer;
 mod line;
+mod lone;
 mod metrics;
 mod passage;
 mod presented;

@@ -16,6 +16,7 @@ pub(crate) struct Metrics {
     pub(crate) sessions_renewed: Counter,
     pub(crate) sessions_closed: Counter,
     pub(crate) notices: Counter,
+    pub(crate) streams_ended: Counter,
     pub(crate) key_fetches: Counter,
     pub(crate) key_failures: Counter,
     pub(crate) feed_messages: Counter,
@@ -65,6 +66,8 @@ impl Metrics {
                 .zip(self.ended.iter().map(Counter::get))
                 .collect(),
             notices: self.notices.get(),
+            lone_streams: gauges.lone_streams,
+            streams_ended: self.streams_ended.get(),
             cached: gauges.cached,
             keys: gauges.keys,
             key_fetches: self.key_fetches.get(),
@@ -79,6 +82,7 @@ impl Metrics {
 /// What is measured when asked.
 pub(crate) struct Gauges {
     pub(crate) sessions: usize,
+    pub(crate) lone_streams: usize,
     pub(crate) cached: usize,
     pub(crate) keys: usize,
     pub(crate) feed_age: Option<Duration>,
@@ -105,6 +109,10 @@ pub struct Snapshot {
     pub sessions_ended: BTreeMap<&'static str, u64>,
     /// `refresh_required` sent on streams.
     pub notices: u64,
+    /// Open streams that belong to no session.
+    pub lone_streams: usize,
+    /// Streams without a session that the guard has ended.
+    pub streams_ended: u64,
     /// Verified descriptors remembered now.
     pub cached: usize,
     /// Keys known now.
@@ -131,6 +139,7 @@ impl Snapshot {
             ("sessions_renewed_total", self.sessions_renewed),
             ("sessions_closed_total", self.sessions_closed),
             ("notices_total", self.notices),
+            ("streams_ended_total", self.streams_ended),
             ("key_fetches_total", self.key_fetches),
             ("key_failures_total", self.key_failures),
             ("feed_messages_total", self.feed_messages),
@@ -142,7 +151,13 @@ impl Snapshot {
         }
         text += &labelled("denied_total", "code", &self.denied);
         text += &labelled("sessions_ended_total", "reason", &self.sessions_ended);
-        for (name, value) in [("sessions", self.sessions), ("cached", self.cached), ("keys", self.keys)] {
+        let gauges = [
+            ("sessions", self.sessions),
+            ("lone_streams", self.lone_streams),
+            ("cached", self.cached),
+            ("keys", self.keys),
+        ];
+        for (name, value) in gauges {
             text += &format!("# TYPE hapi_guard_{name} gauge\nhapi_guard_{name} {value}\n");
         }
         let age = self.feed_age.map_or(f64::INFINITY, |age| age.as_secs_f64());
@@ -165,7 +180,7 @@ mod tests {
         let metrics = Metrics::default();
         metrics.denied(Denial::Missing);
         metrics.ended(EndReason::AuthFailed);
-        let gauges = Gauges { sessions: 3, cached: 0, keys: 1, feed_age: None };
+        let gauges = Gauges { sessions: 3, lone_streams: 0, cached: 0, keys: 1, feed_age: None };
         let text = metrics.snapshot(gauges).to_prometheus();
         for line in [
             "hapi_guard_denied_total{code=\"descriptor_missing\"} 1\n",

@@ -63,10 +63,11 @@ where
     }
     let response = inner.call(Request::from_parts(parts, RequestBody::untouched(body))).await?;
     let opened = session_id(response.headers()).filter(|_| shared.has_sessions()).map(str::to_owned);
-    match (opened, admitted) {
-        (Some(id), Some(admitted)) => Ok(open(shared, &id, admitted, response)),
-        _ => Ok(response.map(GuardBody::passed)),
-    }
+    Ok(match (opened, admitted) {
+        (Some(id), Some(admitted)) => open(shared, &id, admitted, response),
+        (None, Some(admitted)) => watch_alone(shared, admitted, response),
+        (_, None) => response.map(GuardBody::passed),
+    })
 }
 
 /// Binds the session that the server has just opened to the descriptor that its client came in with.
@@ -189,8 +190,7 @@ fn enter(shared: &Shared, parts: &mut Parts, admitted: &Admitted) {
 
 /// The answer to a request of a session, on its way out.
 fn leave<R>(shared: &Shared, id: &str, method: &Method, response: Response<R>) -> Answer<R> {
-    let closed = *method == Method::DELETE && response.status().is_success();
-    if closed || response.status() == StatusCode::NOT_FOUND {
+    if *method == Method::DELETE && response.status().is_success() {
         shared.close(id);
         return response.map(GuardBody::passed);
     }
@@ -212,6 +212,18 @@ fn watch<R>(shared: &Shared, id: &str, of_get: bool, response: Response<R>) -> A
     // Into a compressed stream nothing can be put.
     let line = Arc::new(Line::new(of_get && !headers.contains_key(CONTENT_ENCODING)));
     if !shared.sessions().attach(id, Arc::downgrade(&line)) {
+        line.close();
+    }
+    response.map(|body| GuardBody::watched(body, line))
+}
+
+/// The same for a stream that belongs to no session.
+fn watch_alone<R>(shared: &Shared, admitted: Admitted, response: Response<R>) -> Answer<R> {
+    if !is_event_stream(response.headers()) {
+        return response.map(GuardBody::passed);
+    }
+    let line = Arc::new(Line::new(false));
+    if !shared.lone().attach(admitted.verified, Arc::downgrade(&line)) {
         line.close();
     }
     response.map(|body| GuardBody::watched(body, line))

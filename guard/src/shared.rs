@@ -8,12 +8,14 @@ use http::{HeaderMap, Uri};
 use tokio::sync::{Notify, watch};
 use tokio::time::{interval, timeout};
 
+use crate::cache::Verified;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, FeedPolicy};
 use crate::denial::Denial;
 use crate::events;
 use crate::gate::{Admitted, Gate};
 use crate::line::Line;
+use crate::lone::{Lone, MAX_LONE};
 use crate::metrics::{Gauges, Metrics, Snapshot};
 use crate::presented::Presented;
 use crate::refetch::{Advice, Refetch};
@@ -24,7 +26,7 @@ use crate::session::{Effect, EndReason, Table};
 /// How long a request waits for the key set because of its unknown `kid`.
 const KEYS_WAIT: Duration = Duration::from_secs(2);
 
-/// How often sessions are looked at. Their times are whole seconds, and a revocation is to end them well within one.
+/// How often sessions and streams are looked at. Their times are whole seconds, and a revocation is to end them well within one.
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
 
 pub(crate) type Sessions = Table<Weak<Line>>;
@@ -37,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) resource: ProtectedResource,
     sessions: Mutex<Sessions>,
+    lone: Mutex<Lone<Weak<Line>>>,
     refetch: Mutex<Refetch>,
     keys_wanted: Notify,
     /// For those who wait for one.
@@ -59,6 +62,7 @@ impl Shared {
             registry: Registry::new(&config)?,
             resource: ProtectedResource::new(&audience, &config.audience, &config.issuer),
             sessions: Mutex::new(Table::new(config.mode.max_sessions().unwrap_or(0))),
+            lone: Mutex::new(Lone::new(MAX_LONE)),
             metrics: Metrics::default(),
             refetch: Mutex::default(),
             keys_wanted: Notify::new(),
@@ -74,6 +78,10 @@ impl Shared {
 
     pub(crate) fn sessions(&self) -> MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn lone(&self) -> MutexGuard<'_, Lone<Weak<Line>>> {
+        self.lone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Decides on what a request presents. `None` where nothing is presented and nothing is required.
@@ -173,15 +181,18 @@ impl Shared {
         close_all(&streams);
     }
 
-    /// Ends what is over and asks for what is due. Descriptors are only looked at again when `revoked` says that some
-    /// may have died.
-    fn sweep(&self, revoked: bool) {
-        let now = self.clock.now().unix_seconds;
-        let effects = self.sessions().tick(now, |verified| {
-            let denial = revoked.then(|| self.gate.check_revoked(verified).err()).flatten()?;
-            EndReason::of_failure(denial)
-        });
+    /// Ends what is over, and asks for what is due.
+    fn sweep(&self) {
+        let now = self.clock.now();
+        let revoked = |verified: &Verified| self.gate.check_revoked(verified).err();
+        let effects = self
+            .sessions()
+            .tick(now.unix_seconds, |verified| revoked(verified).and_then(EndReason::of_failure));
         effects.into_iter().for_each(|effect| self.apply(effect));
+        let over =
+            self.lone().tick(|verified| !self.gate.vouches(verified, now) || revoked(verified).is_some());
+        over.iter().for_each(|_| self.metrics.streams_ended.add());
+        close_all(&over);
     }
 
     fn apply(&self, effect: Effect<Weak<Line>>) {
@@ -203,6 +214,7 @@ impl Shared {
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.metrics.snapshot(Gauges {
             sessions: self.sessions().len(),
+            lone_streams: self.lone().len(),
             cached: self.gate.cached(),
             keys: self.gate.keys().len(),
             feed_age: self.gate.feed_age(self.clock.now()),
@@ -214,15 +226,11 @@ fn close_all(streams: &[Weak<Line>]) {
     streams.iter().filter_map(Weak::upgrade).for_each(|line| line.close());
 }
 
-/// Looks at the sessions for ever.
-pub(crate) async fn keep_sessions(shared: Arc<Shared>) {
+/// Looks at sessions and streams for ever.
+pub(crate) async fn keep_order(shared: Arc<Shared>) {
     let mut ticks = interval(SWEEP_EVERY);
-    let mut seen = 0;
     loop {
         ticks.tick().await;
-        // Read before looking: what changes meanwhile is looked at next time.
-        let changes = shared.gate.changes();
-        shared.sweep(changes != seen);
-        seen = changes;
+        shared.sweep();
     }
 }

@@ -192,3 +192,14 @@ fn a_message_that_is_held_back_is_refused() {
     let gate = strict();
     assert_eq!(hear(&gate, &feed(1, 1, 1), 16), Err(FeedError::Refused(Refusal::Expired)));
 }
+
+#[test]
+fn a_stream_outlasts_its_descriptor_while_the_feed_speaks() {
+    let gate = strict();
+    let verified = gate.check(&signer().sign(&claims()), at(1)).unwrap();
+    assert!(gate.vouches(&verified, at(64)), "the descriptor has not ended");
+    assert!(!gate.vouches(&verified, at(65)), "the feed is silent");
+    hear(&gate, &feed(1, 1, 65), 65).unwrap();
+    assert!(gate.vouches(&verified, at(70)));
+    assert!(!gate.vouches(&verified, at(71)));
+}

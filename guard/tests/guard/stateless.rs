@@ -1,9 +1,9 @@
 //! Every request on its own.
 
-use hapi_descriptor::{Claims, ServerClaim};
-use hapi_guard::Config;
+use hapi_descriptor::{Claims, Seq, ServerClaim};
+use hapi_guard::{Config, FeedPolicy};
 
-use crate::world::{NOW, World, claims, honest, signer};
+use crate::world::{NOW, World, claims, honest, rest_of, signer};
 
 #[tokio::test]
 async fn a_valid_descriptor_comes_in_and_the_server_learns_whose_it_is() {
@@ -90,4 +90,24 @@ async fn a_descriptor_is_of_no_use_five_seconds_after_its_end() {
 async fn without_sessions_a_session_id_means_nothing() {
     let world = World::stateless().await;
     assert_eq!(world.in_session("session-0").await.refusal(), (401, "descriptor_missing"));
+}
+
+#[tokio::test]
+async fn a_stream_without_a_session_ends_when_its_descriptor_is_revoked_or_nobody_vouches_for_it() {
+    let world = World::new(|config| config.feed = FeedPolicy::BestEffort).await;
+    let stream = world.listen_with(&[("mcp-connect", &honest()), ("mcp-session-id", "a")]).await;
+    for _ in 0..20 {
+        world.advance(5).await;
+    }
+    assert_eq!(world.metrics().lone_streams, 1, "the feed vouches for it");
+    world.registry.says().revoke("client", "agent-7");
+    assert_eq!(rest_of(stream).await, "");
+    let (seq, iat) = (Seq::from_parts(1, 300).unwrap(), NOW + 100);
+    let later = signer(1).sign(&Claims { seq, iat, exp: iat + 60, ..claims() });
+    let stream = world.listen_with(&[("mcp-connect", &later), ("mcp-session-id", "b")]).await;
+    world.registry.says().feed_down = true;
+    world.feed_round().await;
+    world.advance(65).await;
+    assert_eq!(rest_of(stream).await, "");
+    assert_eq!((world.metrics().lone_streams, world.metrics().streams_ended), (0, 2));
 }

@@ -197,7 +197,13 @@ impl World {
 
     /// Opens the session's stream.
     pub(crate) async fn listen(&self, id: &str) -> reqwest::Response {
-        let response = self.http.get(&self.url).header("mcp-session-id", id).send().await.unwrap();
+        self.listen_with(&[("mcp-session-id", id)]).await
+    }
+
+    pub(crate) async fn listen_with(&self, headers: &[(&str, &str)]) -> reqwest::Response {
+        let request = self.http.get(&self.url);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200);
         response
     }
