@@ -16,9 +16,12 @@ impl Registry {
     }
 
     fn once(&mut self, entry: &Entry) -> Outcome {
+        // Of the state before: afterwards nobody knows what a client or a tenant was.
+        let forbidden = self.forbidden_by(&entry.command);
         let outcome = self.execute(entry).unwrap_or_else(Outcome::Rejected);
         if entry.command.may_deny() && outcome.changed() {
             self.denied = self.applied;
+            forbidden.into_iter().for_each(|subject| self.revoke(subject));
         }
         self.remember(entry, &outcome);
         outcome

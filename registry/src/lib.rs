@@ -22,6 +22,7 @@ mod principal;
 mod query;
 mod remote_claim;
 mod request_key;
+mod revocation;
 mod roster;
 mod server;
 mod server_json;

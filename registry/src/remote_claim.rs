@@ -3,7 +3,7 @@
 use crate::{Endpoint, Rejection, ServerJson, ServerName, UrlTemplate};
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// The most URLs of one version, a template counted once for each origin that it can have. A version could
 /// otherwise claim tens of thousands, each of which stays in the memory of every replica for ever.
@@ -50,23 +50,23 @@ impl Claims {
         }
     }
 
-    /// Enters the remotes of `document`, which the entry at `index` publishes. Tells whether that takes a URL
-    /// from a server whose template could become it: its descriptors for that URL end here.
-    pub(crate) fn claim(&mut self, document: &ServerJson, index: u64) -> bool {
-        let mut takes = false;
+    /// Enters the remotes of `document`, which the entry at `index` publishes. Tells the servers from which that
+    /// takes a URL that a template of theirs could become: their descriptors for that URL end here.
+    pub(crate) fn claim(&mut self, document: &ServerJson, index: u64) -> BTreeSet<ServerName> {
+        let mut losers = BTreeSet::new();
         for remote in document.remotes() {
             match remote.url.literal() {
-                Some(endpoint) => takes |= self.claim_literal(document.name(), &endpoint),
+                Some(endpoint) => losers.extend(self.claim_literal(document.name(), &endpoint)),
                 None => self.claim_template(document.name(), &remote.url, index),
             }
         }
-        takes
+        losers
     }
 
-    fn claim_literal(&mut self, server: &ServerName, endpoint: &Endpoint) -> bool {
-        let takes = self.owner(endpoint).is_some_and(|owner| owner != server);
+    fn claim_literal(&mut self, server: &ServerName, endpoint: &Endpoint) -> Option<ServerName> {
+        let loser = self.owner(endpoint).filter(|owner| *owner != server).cloned();
         self.literals.entry(endpoint.normalised().into()).or_insert_with(|| server.clone());
-        takes
+        loser
     }
 
     /// Enters a template once. The same text with other choices is another template: it can become

@@ -1,8 +1,8 @@
 //! Servers, their immutable versions and the publisher's own status.
 
 use crate::{
-    Imported, Namespace, Outcome, Principal, Registry, Rejection, Right, ServerJson, ServerName, Timestamp,
-    Version, snapshot,
+    Imported, Namespace, Outcome, Principal, Registry, Rejection, Right, ServerJson, ServerName, Subject,
+    Timestamp, Version, snapshot,
 };
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
@@ -175,8 +175,9 @@ impl Registry {
                 "the document is too large once its placeholders are read".into(),
             ));
         }
-        if self.remotes.claim(&published.document, self.applied) {
+        for loser in self.remotes.claim(&published.document, self.applied) {
             self.denied = self.applied;
+            self.revoke(Subject::Server(loser));
         }
         server.add(published);
         self.servers.insert(name, Arc::new(server));

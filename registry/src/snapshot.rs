@@ -8,6 +8,7 @@ use crate::{
     TokenId,
     remote_claim::{TemplateClaim, TemplateKey},
     request_key::{Answered, Asked},
+    revocation::Floor,
 };
 use bincode::config::{Configuration, Limit};
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,7 @@ enum Record {
     Member(NodeId, Arc<Member>),
     Departed(NodeId),
     Request(Asked, Arc<Answered>),
+    Floor(Subject, Floor),
     Audit(Arc<AuditRecord>),
 }
 
@@ -127,6 +129,7 @@ fn all(registry: &Registry) -> impl Iterator<Item = Record> + '_ {
         .chain(registry.roster.iter().map(|(k, v)| Record::Member(*k, v.clone())))
         .chain(registry.departed.iter().map(|node| Record::Departed(*node)))
         .chain(registry.requests.iter().map(|(k, v)| Record::Request(k.clone(), v.clone())))
+        .chain(registry.floors.iter().map(|(k, v)| Record::Floor(k.clone(), *v)))
         .chain(registry.audit.iter().map(|record| Record::Audit(record.clone())))
 }
 
@@ -176,6 +179,7 @@ impl Builder {
             Record::Member(k, v) => drop(registry.roster.insert(k, v)),
             Record::Departed(node) => drop(registry.departed.insert(node)),
             Record::Request(asked, answered) => registry.restore_request(asked, answered),
+            Record::Floor(subject, floor) => registry.restore_floor(subject, floor),
             Record::Audit(record) => {
                 self.chain = record.chain(&self.chain);
                 registry.audit.push_back(record);

@@ -5,6 +5,7 @@ use crate::{
     Server, ServerName, Settings, SigningKey, Subject, Tenant, TenantId, Timestamp, Token, TokenId,
     remote_claim::Claims,
     request_key::{Answered, Asked},
+    revocation::Floor,
     snapshot,
 };
 use imbl::{OrdMap, OrdSet, Vector};
@@ -38,6 +39,9 @@ pub struct Registry {
     pub(crate) requests: OrdMap<Asked, Arc<Answered>>,
     /// The same by index, the oldest first.
     pub(crate) requests_by_index: OrdMap<u64, Asked>,
+    pub(crate) floors: OrdMap<Subject, Floor>,
+    /// The same by index, the oldest first.
+    pub(crate) floors_by_index: OrdSet<(u64, Subject)>,
     pub(crate) audit: Vector<Arc<AuditRecord>>,
     pub(crate) audit_head: [u8; 32],
 }
@@ -63,6 +67,8 @@ impl Default for Registry {
             departed: OrdSet::new(),
             requests: OrdMap::new(),
             requests_by_index: OrdMap::new(),
+            floors: OrdMap::new(),
+            floors_by_index: OrdSet::new(),
             audit: Vector::new(),
             audit_head: EMPTY_CHAIN,
         }

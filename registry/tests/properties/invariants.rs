@@ -31,6 +31,8 @@ mod revoked_stays_revoked;
 mod the_audit_chain_recomputes;
 #[path = "invariants/time_never_goes_back.rs"]
 mod time_never_goes_back;
+#[path = "invariants/what_an_entry_forbids_is_below_a_floor.rs"]
+mod what_an_entry_forbids_is_below_a_floor;
 #[path = "invariants/what_was_granted_is_refused_after_a_denial_only.rs"]
 mod what_was_granted_is_refused_after_a_denial_only;
 
@@ -106,6 +108,25 @@ proptest! {
             registry.apply(before.applied() + 1, entry);
             let step = Step { before: &before, entry, after: &registry };
             what_was_granted_is_refused_after_a_denial_only::check(&step);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(128))]
+
+    #[test]
+    fn whatever_turns_a_yes_into_a_no_kills_what_the_yes_became(
+        before in strategy::entries(40),
+        after in strategy::entries(6),
+    ) {
+        let mut registry = set();
+        crate::apply(&mut registry, &before);
+        for entry in &after {
+            let before = registry.clone();
+            registry.apply(before.applied() + 1, entry);
+            let step = Step { before: &before, entry, after: &registry };
+            what_an_entry_forbids_is_below_a_floor::check(&step);
         }
     }
 }

@@ -116,6 +116,19 @@ pub(crate) fn audit(stage: &mut Stage, mut line: Line) -> String {
     shown.collect::<String>() + holds
 }
 
+/// `floors [since=N]`: who has a floor above an index, and the keys of which everything is dead.
+pub(crate) fn floors(stage: &mut Stage, mut line: Line) -> String {
+    let since = line.option("since").map_or(0, |text| text.parse().unwrap());
+    line.end();
+    let floors =
+        stage.registry.floors_above(since).map(|(subject, index)| format!("{subject} below {index}\n"));
+    let keys = stage.registry.dead_keys().map(|kid| format!("key/{kid}\n"));
+    match floors.chain(keys).collect::<String>() {
+        text if text.is_empty() => "nothing is dead".into(),
+        text => text,
+    }
+}
+
 /// `keys`: all keys and how they stand.
 pub(crate) fn keys(stage: &mut Stage, line: Line) -> String {
     line.end();

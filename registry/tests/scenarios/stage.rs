@@ -41,6 +41,7 @@ impl Stage {
             "get" => questions::get(self, line),
             "audit" => questions::audit(self, line),
             "keys" => questions::keys(self, line),
+            "floors" => questions::floors(self, line),
             "roster" => questions::roster(self, line),
             _ => self.propose(&verb, line),
         };
