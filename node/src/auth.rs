@@ -13,9 +13,13 @@ use std::{sync::Arc, time::Duration};
 
 /// What the `Authorization` header carries, if it is of a token's form.
 pub(crate) fn credential(headers: &HeaderMap) -> Result<Option<Credential>, Problem> {
+    Ok(presented(headers)?.map(Credential::Token))
+}
+
+pub(crate) fn presented(headers: &HeaderMap) -> Result<Option<PresentedToken>, Problem> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
-    let token = value.to_str().ok().and_then(bearer).and_then(|text| text.parse::<PresentedToken>().ok());
-    token.map(|token| Some(Credential::Token(token))).ok_or_else(Problem::unauthenticated)
+    let token = value.to_str().ok().and_then(bearer).and_then(|text| text.parse().ok());
+    token.map(Some).ok_or_else(Problem::unauthenticated)
 }
 
 /// RFC 6750 §2.1; the scheme's name is case-insensitive (RFC 9110 §11.1).
@@ -28,7 +32,7 @@ fn bearer(value: &str) -> Option<&str> {
 #[derive(Clone, Debug)]
 pub(crate) struct Authenticated {
     caller: Caller,
-    credential: Credential,
+    token: PresentedToken,
     /// How long the caller wants to wait for a seal, if it says so.
     wait: Option<Duration>,
     /// The caller's own name for the request.
@@ -54,7 +58,8 @@ impl Authenticated {
     pub(crate) async fn govern(&self, api: &Api) -> Result<(), Problem> {
         self.require(Right::ReadGovernance)?;
         api.replica.read_index().await?;
-        let caller = api.replica.state().authenticate(&self.credential, clock::now());
+        let credential = Credential::Token(self.token.clone());
+        let caller = api.replica.state().authenticate(&credential, clock::now());
         permit(&caller.ok_or_else(Problem::unauthenticated)?, Right::ReadGovernance)
     }
 
@@ -82,7 +87,7 @@ impl Authenticated {
     }
 
     pub(crate) fn principal(&self) -> Principal {
-        Principal::Token(self.caller.token.clone())
+        Principal::Token(self.token.id.clone())
     }
 }
 
@@ -98,10 +103,10 @@ impl FromRequestParts<Arc<Api>> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
-        let credential = credential(&parts.headers)?.ok_or_else(Problem::unauthenticated)?;
-        let caller = authenticate(api, &credential).await?;
+        let token = presented(&parts.headers)?.ok_or_else(Problem::unauthenticated)?;
+        let caller = authenticate(api, &Credential::Token(token.clone())).await?;
         let (wait, name) = (preferred_wait(&parts.headers)?, request_name(&parts.headers)?);
-        Ok(Self { caller, credential, wait, name })
+        Ok(Self { caller, token, wait, name })
     }
 }
 
@@ -135,7 +140,7 @@ fn request_name(headers: &HeaderMap) -> Result<Option<Arc<str>>, Problem> {
 
 /// The caller behind `credential`. A token that this node does not know yet may have been made on
 /// another node a moment ago: one quorum read decides.
-async fn authenticate(api: &Api, credential: &Credential) -> Result<Caller, Problem> {
+pub(crate) async fn authenticate(api: &Api, credential: &Credential) -> Result<Caller, Problem> {
     if let Some(caller) = api.replica.state().authenticate(credential, clock::now()) {
         return Ok(caller);
     }

@@ -1,6 +1,9 @@
 //! Clients: who may ask for descriptors.
 
-use crate::{ClientId, Outcome, Principal, PublicKey, Registry, Rejection, Right, TenantId, Timestamp};
+use crate::{
+    Caller, ClientId, KeyProof, Outcome, Principal, PublicKey, Registry, Rejection, Right, Role, TenantId,
+    Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -62,6 +65,18 @@ impl Registry {
             Some(id) if !self.tenants.contains_key(id) => Err(Rejection::TenantNotFound(id.clone())),
             _ => Ok(()),
         }
+    }
+
+    /// The client that has shown that it holds one of the keys which are registered for it now.
+    pub(crate) fn holder_of(&self, proof: &KeyProof, now: Timestamp) -> Option<Caller> {
+        let client = self.client(&proof.client)?;
+        let holds = client.keys.iter().any(|key| key.jwk().kid() == proof.kid.as_str());
+        (holds && now < proof.expires_at).then(|| Caller {
+            role: Role::Client,
+            client: Some(proof.client.clone()),
+            tenant: client.tenant.clone(),
+            namespaces: Vec::new(),
+        })
     }
 
     /// The client with this id.

@@ -16,6 +16,23 @@ use std::collections::BTreeMap;
 pub enum Credential {
     /// An API token.
     Token(PresentedToken),
+    /// A key of a client's own.
+    Key(KeyProof),
+}
+
+/// That somebody has shown, by a statement that it signed for us, that it holds the private half of a client's key.
+///
+/// Whoever makes this has verified the signature. Whether the key is the client's (still) is judged like a token:
+/// on the state that decides. It holds nothing secret, so that it can be handed to another node, which the signed
+/// statement itself could be replayed at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyProof {
+    /// The client that the statement names.
+    pub client: ClientId,
+    /// The key that verified it.
+    pub kid: Kid,
+    /// When the statement ends.
+    pub expires_at: Timestamp,
 }
 
 /// What a client asks for.

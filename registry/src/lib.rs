@@ -38,7 +38,7 @@ mod version;
 pub use audit::{AuditRecord, EMPTY_CHAIN};
 pub use client::Client;
 pub use command::{Command, Entry, Imported};
-pub use decide::{ConnectRequest, Credential, Decision, Issuer, Refusal};
+pub use decide::{ConnectRequest, Credential, Decision, Issuer, KeyProof, Refusal};
 pub use endpoint::{Endpoint, ExpandError, UrlError, UrlTemplate};
 pub use glob::{Glob, GlobError};
 pub use moderation::{Act, Moderation, Standing, Subject};

@@ -126,11 +126,9 @@ impl fmt::Display for Right {
 /// An authenticated caller, as one captured state knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// The token that the caller presented.
-    pub token: TokenId,
-    /// What the token makes it.
+    /// What its credential makes it.
     pub role: Role,
-    /// The client that the token stands for (role client only).
+    /// The client that the credential stands for (role client only).
     pub client: Option<ClientId>,
     /// The tenant of that client.
     pub tenant: Option<TenantId>,

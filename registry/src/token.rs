@@ -224,23 +224,29 @@ impl Registry {
     /// The caller that `credential` proves at `now`, or nothing: unknown, wrong, ended and revoked
     /// tokens are told apart by no one outside.
     pub fn authenticate(&self, credential: &Credential, now: Timestamp) -> Option<Caller> {
-        let Credential::Token(presented) = credential;
-        let token = self.tokens.get(&presented.id)?;
-        let same = bool::from(token.hash.0.ct_eq(&presented.hash.0));
-        (same && token.is_live(now)).then(|| self.caller(&presented.id, token))
+        match credential {
+            Credential::Token(presented) => self.bearer_of(presented, now),
+            Credential::Key(proof) => self.holder_of(proof, now),
+        }
     }
 
-    fn caller(&self, id: &TokenId, token: &Token) -> Caller {
+    fn bearer_of(&self, presented: &PresentedToken, now: Timestamp) -> Option<Caller> {
+        let token = self.tokens.get(&presented.id)?;
+        let same = bool::from(token.hash.0.ct_eq(&presented.hash.0));
+        (same && token.is_live(now)).then(|| self.caller(token))
+    }
+
+    fn caller(&self, token: &Token) -> Caller {
         let client = token.client.clone();
         let tenant = client.as_ref().and_then(|client| self.client(client)?.tenant.clone());
-        Caller { token: id.clone(), role: token.role, client, tenant, namespaces: token.namespaces.clone() }
+        Caller { role: token.role, client, tenant, namespaces: token.namespaces.clone() }
     }
 
     /// The caller behind an entry's principal, as of the entry's own instant.
     pub(crate) fn acting(&self, by: &Principal) -> Result<Caller, Rejection> {
         let Principal::Token(id) = by else { return Err(Rejection::Unauthenticated) };
         let token = self.tokens.get(id).filter(|token| token.is_live(self.at));
-        token.map(|token| self.caller(id, token)).ok_or(Rejection::Unauthenticated)
+        token.map(|token| self.caller(token)).ok_or(Rejection::Unauthenticated)
     }
 
     pub(crate) fn require(&self, by: &Principal, right: Right) -> Result<(), Rejection> {

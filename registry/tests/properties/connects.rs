@@ -1,16 +1,16 @@
 //! Every connect that the cast can ask for.
 
-use crate::cast::{KEYS, TOKEN_POOL, VALUES, VERSIONS, names, token, version};
+use crate::cast::{CLIENTS, KEYS, TOKEN_POOL, VALUES, VERSIONS, names, token, version};
 use hapi_registry_state::{
-    ConnectRequest, Credential, Decision, Issuer, NodeId, PresentedToken, Refusal, Registry, ServerRef,
-    Timestamp,
+    ConnectRequest, Credential, Decision, Issuer, KeyProof, NodeId, PresentedToken, Refusal, Registry,
+    ServerRef, Timestamp,
 };
 
 /// One connect and what came of it.
 #[derive(Debug)]
 pub(crate) struct Connect {
     pub(crate) now: Timestamp,
-    pub(crate) presented: PresentedToken,
+    pub(crate) credential: Credential,
     pub(crate) request: ConnectRequest,
     pub(crate) issuer: Issuer,
     pub(crate) decision: Result<Decision, Refusal>,
@@ -29,12 +29,12 @@ pub(crate) fn all(registry: &Registry) -> Vec<Connect> {
         })
     };
     issuers.sort_by_key(|issuer| !signs(issuer));
-    let main = tokens()
+    let main = credentials(registry)
         .into_iter()
-        .flat_map(|token| requests().into_iter().map(move |request| (token.clone(), request)));
-    let main = main.map(|(token, request)| ask(registry, token, request, issuers[0].clone()));
-    let pairings =
-        issuers.iter().map(|issuer| ask(registry, token(6).clone(), requests().remove(0), issuer.clone()));
+        .flat_map(|credential| requests().into_iter().map(move |request| (credential.clone(), request)));
+    let main = main.map(|(credential, request)| ask(registry, credential, request, issuers[0].clone()));
+    let known = || Credential::Token(token(6).clone());
+    let pairings = issuers.iter().map(|issuer| ask(registry, known(), requests().remove(0), issuer.clone()));
     main.chain(pairings).collect()
 }
 
@@ -43,14 +43,30 @@ impl Connect {
     pub(crate) fn again(&self, registry: &Registry, granted: &Decision) -> Result<Decision, Refusal> {
         let server = ServerRef { version: Some(granted.version.clone()), ..self.request.server.clone() };
         let request = ConnectRequest { server, ..self.request.clone() };
-        registry.decide(self.now, &Credential::Token(self.presented.clone()), &request, &self.issuer)
+        registry.decide(self.now, &self.credential, &request, &self.issuer)
     }
 }
 
-fn ask(registry: &Registry, presented: PresentedToken, request: ConnectRequest, issuer: Issuer) -> Connect {
+fn ask(registry: &Registry, credential: Credential, request: ConnectRequest, issuer: Issuer) -> Connect {
     let now = registry.at();
-    let decision = registry.decide(now, &Credential::Token(presented.clone()), &request, &issuer);
-    Connect { now, presented, request, issuer, decision }
+    let decision = registry.decide(now, &credential, &request, &issuer);
+    Connect { now, credential, request, issuer, decision }
+}
+
+fn credentials(registry: &Registry) -> Vec<Credential> {
+    tokens().into_iter().map(Credential::Token).chain(proofs(registry).map(Credential::Key)).collect()
+}
+
+/// Of clients that may have a key or not (any more), one that has ended, and one of a client that nobody made.
+fn proofs(registry: &Registry) -> impl Iterator<Item = KeyProof> {
+    let now = registry.at();
+    let proof = move |client: &str, key: usize, life| KeyProof {
+        client: client.parse().unwrap(),
+        kid: KEYS[key].kid(),
+        expires_at: now.plus_seconds(life),
+    };
+    [proof(CLIENTS[0], 0, 1), proof(CLIENTS[1], 2, 1), proof(CLIENTS[0], 0, 0), proof("nobody", 0, 1)]
+        .into_iter()
 }
 
 /// Clients' tokens, two of other roles, and one with a right id and a wrong secret.

@@ -11,9 +11,13 @@ use hapi_registry_state::{
     VersionFilter, Viewer,
 };
 
-/// `connect REF [client=] [tenant=] [var:x=] [ttl=] [node=] [key=] by NAME`.
+/// `connect REF [client=] [tenant=] [var:x=] [ttl=] [node=] [key=] [own-key=] by NAME`; with a key of its own a
+/// client shows no token.
 pub(crate) fn connect(stage: &mut Stage, mut line: Line) -> String {
-    let credential = stage.credential(line.by());
+    let credential = match line.option("own-key") {
+        Some(key) => stage.proof(line.by(), &key),
+        None => stage.credential(line.by()),
+    };
     let request = ConnectRequest {
         server: line.parsed(),
         client_id: line.option("client"),

@@ -1,9 +1,14 @@
 //! The stage: a registry, a clock that moves when the script says so, and the names of the cast.
 
-use crate::{commands, line::Line, questions, transcript, world::presented};
+use crate::{
+    commands,
+    line::Line,
+    questions, transcript,
+    world::{presented, public_key},
+};
 use hapi_registry_state::{
-    Command, Credential, Entry, Kid, NodeId, Outcome, PresentedToken, Principal, Registry, Role, Timestamp,
-    snapshot,
+    Command, Credential, Entry, KeyProof, Kid, NodeId, Outcome, PresentedToken, Principal, Registry, Role,
+    Timestamp, snapshot,
 };
 use std::collections::BTreeMap;
 
@@ -105,6 +110,15 @@ impl Stage {
         Credential::Token(match name.strip_prefix("forged-") {
             Some(victim) => PresentedToken { id: self.token(victim).id, ..presented(name, Role::Client) },
             None => self.token(name),
+        })
+    }
+
+    /// What a client shows that has just signed with a key of its own.
+    pub(crate) fn proof(&self, client: &str, key: &str) -> Credential {
+        Credential::Key(KeyProof {
+            client: client.parse().unwrap(),
+            kid: public_key(key).kid(),
+            expires_at: self.now.plus_seconds(60),
         })
     }
 
