@@ -228,6 +228,17 @@ fn escaped_byte(digits: &str) -> Option<u8> {
     u8::from_str_radix(digits, 16).ok()
 }
 
+/// The value that [`escape`] made this of; none if it made nothing of the kind.
+fn unescape(text: &str) -> Option<String> {
+    let mut pieces = text.split('%');
+    let mut bytes = pieces.next()?.as_bytes().to_vec();
+    for piece in pieces {
+        bytes.push(escaped_byte(piece)?);
+        bytes.extend_from_slice(&piece.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// RFC 3986 §2.3: the characters that mean the same with and without an escape.
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)

@@ -22,6 +22,7 @@ mod principal;
 mod query;
 mod remote_claim;
 mod request_key;
+mod resource;
 mod revocation;
 mod roster;
 mod server;
@@ -48,6 +49,7 @@ pub use outcome::{Outcome, Rejection};
 pub use principal::{Caller, Principal, Right, Role};
 pub use query::{Governance, ListQuery, Listed, Page, Position, VersionFilter, Viewer};
 pub use request_key::RequestKey;
+pub use resource::Resource;
 pub use roster::{Member, MemberState, NodeId};
 pub use server::{Published, Server, Status};
 pub use server_json::{

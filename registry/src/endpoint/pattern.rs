@@ -2,7 +2,7 @@
 
 use super::{Endpoint, escape, is_unreserved};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// A longer list of choices is matched like any value, so that one document cannot make every match slow.
 /// That errs towards finding two servers in conflict, which is the safe side.
@@ -39,11 +39,34 @@ impl Pattern {
 
     /// Follows all ways to divide `text` at once, as a set of positions, so that nothing is tried twice.
     fn fits(&self, text: &str) -> bool {
-        let start = BTreeSet::from([0]);
+        let start = Ends::from([(0, 0)]);
         let ends = self.pieces.iter().fold(start, |starts, piece| piece.ends(text, &starts));
-        ends.contains(&text.len())
+        ends.contains_key(&text.len())
+    }
+
+    /// The escaped values with which the pieces become `text`, in their order. Of several ways to divide it one
+    /// is taken: all of them lead to the same text.
+    pub(super) fn read<'a>(&self, text: &'a str) -> Option<Vec<&'a str>> {
+        let mut divided = vec![Ends::from([(0, 0)])];
+        for piece in &self.pieces {
+            let ends = divided.last().map(|starts| piece.ends(text, starts));
+            divided.extend(ends);
+        }
+        let (mut values, mut end) = (Vec::new(), text.len());
+        for (piece, ends) in self.pieces.iter().zip(&divided[1..]).rev() {
+            let start = *ends.get(&end)?;
+            if !matches!(piece, Piece::Literal(_)) {
+                values.push(&text[start..end]);
+            }
+            end = start;
+        }
+        values.reverse();
+        Some(values)
     }
 }
+
+/// Positions where a piece can end, each with one where it then begins.
+type Ends = BTreeMap<usize, usize>;
 
 impl Piece {
     /// The piece of a placeholder whose variable lists `choices`, or lists none.
@@ -57,11 +80,11 @@ impl Piece {
         }
     }
 
-    /// Where this piece can end in `text` when it begins at one of `starts`.
-    fn ends(&self, text: &str, starts: &BTreeSet<usize>) -> BTreeSet<usize> {
+    /// Where this piece can end in `text` when it begins where another one can end.
+    fn ends(&self, text: &str, starts: &Ends) -> Ends {
         let literal = |choice: &str| {
-            let begins = starts.iter().filter(|&&start| text[start..].starts_with(choice));
-            begins.map(|start| start + choice.len()).collect::<Vec<_>>()
+            let begins = starts.keys().filter(|&&start| text[start..].starts_with(choice));
+            begins.map(|start| (start + choice.len(), *start)).collect::<Vec<_>>()
         };
         match self {
             Self::Literal(text) => literal(text).into_iter().collect(),
@@ -71,16 +94,17 @@ impl Piece {
     }
 }
 
-fn value_ends(text: &[u8], starts: &BTreeSet<usize>) -> BTreeSet<usize> {
-    let mut ends = BTreeSet::new();
-    for &start in starts {
+fn value_ends(text: &[u8], starts: &Ends) -> Ends {
+    let mut ends = Ends::new();
+    for &start in starts.keys() {
         let mut at = start;
         while let Some(length) = unit(&text[at..]) {
             at += length;
-            if !ends.insert(at) {
+            if ends.contains_key(&at) {
                 // An earlier start came past here, and found all that follows.
                 break;
             }
+            ends.insert(at, start);
         }
     }
     ends

@@ -3,7 +3,7 @@
 use super::pattern::{Pattern, Piece};
 use super::{
     Endpoint, MAX_URL_BYTES, UrlError, check_public, check_text, end_of_origin, escape, normalise_escapes,
-    origin, parse_absolute,
+    origin, parse_absolute, unescape,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -141,6 +141,24 @@ impl UrlTemplate {
         self.pattern.matches(endpoint)
     }
 
+    /// Values with which [`Self::expand`] makes `endpoint` of this template, if there are any. Where defaults
+    /// would do they are given all the same.
+    pub(crate) fn values(
+        &self,
+        endpoint: &Endpoint,
+        declared: &BTreeMap<String, Variable>,
+    ) -> Option<BTreeMap<String, String>> {
+        let (head, tail) = self.text.split_at(end_of_origin(&self.text).ok()?);
+        let tail_names = names(&split(tail).ok()?);
+        let rest = endpoint.normalised().strip_prefix(endpoint.origin())?;
+        let escaped = self.pattern.read(rest)?;
+        let read: Vec<_> = escaped.into_iter().map(unescape).collect::<Option<_>>()?;
+        let heads = filled_heads(&split(head).ok()?, declared);
+        let on_origin = |text: &str| parse_absolute(text).is_ok_and(|url| origin(&url) == endpoint.origin());
+        let mut fitting = heads.into_iter().filter(|(text, _)| on_origin(text)).map(|(_, values)| values);
+        fitting.find_map(|values| joined(values, &tail_names, &read))
+    }
+
     /// The normalised origins, such as `https://example.com`, that expansions can have: one, unless
     /// placeholders with choices stand in the scheme or host.
     pub fn origin_choices(&self) -> &[String] {
@@ -181,11 +199,62 @@ fn value(name: &str, given: Option<&String>, declared: Option<&Variable>) -> Res
 
 /// The names of the placeholders of any URL template.
 pub(crate) fn placeholders(text: &str) -> Result<Vec<String>, UrlError> {
-    let name = |part| match part {
-        Part::Placeholder(name) => Some(name),
+    Ok(names(&split(text)?))
+}
+
+fn names(parts: &[Part]) -> Vec<String> {
+    let name = |part: &Part| match part {
+        Part::Placeholder(name) => Some(name.clone()),
         Part::Literal(_) => None,
     };
-    Ok(split(text)?.into_iter().filter_map(name).collect())
+    parts.iter().filter_map(name).collect()
+}
+
+/// Every text that scheme and host can become, with the choices that make it. They are few: see [`MAX_ORIGINS`].
+fn filled_heads(
+    head: &[Part],
+    declared: &BTreeMap<String, Variable>,
+) -> Vec<(String, BTreeMap<String, String>)> {
+    let mut heads = vec![(String::new(), BTreeMap::new())];
+    for part in head {
+        let extended = |(text, values): &(String, BTreeMap<String, String>)| match part {
+            Part::Literal(literal) => vec![(format!("{text}{literal}"), values.clone())],
+            Part::Placeholder(name) => chosen(text, values, name, declared),
+        };
+        heads = heads.iter().flat_map(extended).collect();
+    }
+    heads
+}
+
+/// One head for each choice of `name`; of a name that stood before, for that choice alone.
+fn chosen(
+    text: &str,
+    values: &BTreeMap<String, String>,
+    name: &str,
+    declared: &BTreeMap<String, Variable>,
+) -> Vec<(String, BTreeMap<String, String>)> {
+    let choices = declared.get(name).map_or(&[][..], |variable| &variable.choices);
+    let open = choices.iter().filter(|choice| values.get(name).is_none_or(|chosen| chosen == *choice));
+    let head = |choice: &String| {
+        let mut values = values.clone();
+        values.insert(name.to_owned(), choice.clone());
+        (format!("{text}{}", escape(choice)), values)
+    };
+    open.map(head).collect()
+}
+
+/// The values of head and tail together, unless a name would have two.
+fn joined(
+    mut values: BTreeMap<String, String>,
+    names: &[String],
+    read: &[String],
+) -> Option<BTreeMap<String, String>> {
+    for (name, value) in names.iter().zip(read) {
+        if values.insert(name.clone(), value.clone()).is_some_and(|former| former != *value) {
+            return None;
+        }
+    }
+    Some(values)
 }
 
 fn split(text: &str) -> Result<Vec<Part>, UrlError> {

@@ -7,8 +7,8 @@ use crate::{
     world::public_key,
 };
 use hapi_registry_state::{
-    Caller, ConnectRequest, EMPTY_CHAIN, Issuer, ListQuery, Listed, Position, ServerRef, Timestamp,
-    VersionFilter, Viewer,
+    Caller, ConnectRequest, EMPTY_CHAIN, Endpoint, Issuer, ListQuery, Listed, Position, Resource, ServerRef,
+    Timestamp, VersionFilter, Viewer,
 };
 
 /// `connect REF [client=] [tenant=] [var:x=] [ttl=] [node=] [key=] [own-key=] by NAME`; with a key of its own a
@@ -131,6 +131,25 @@ pub(crate) fn floors(stage: &mut Stage, mut line: Line) -> String {
         text if text.is_empty() => "nothing is dead".into(),
         text => text,
     }
+}
+
+/// `resource URL by NAME`: what an OAuth client means by a URL.
+pub(crate) fn resource(stage: &mut Stage, mut line: Line) -> String {
+    let tenant = caller(stage, &line).and_then(|caller| caller.tenant);
+    let endpoint = Endpoint::parse(&line.word()).unwrap();
+    line.end();
+    match stage.registry.resource(&endpoint, tenant.as_ref()) {
+        None => "nobody's".into(),
+        Some(Resource { server, variables }) => {
+            let values = variables.iter().map(|(name, value)| format!(" {name}={value}"));
+            format!("{}{}", text_of(&server), values.collect::<String>())
+        }
+    }
+}
+
+fn text_of(server: &ServerRef) -> String {
+    let version = server.version.as_ref().map(|version| format!("@{version}"));
+    format!("{}{}", server.name, version.unwrap_or_default())
 }
 
 /// `keys`: all keys and how they stand.

@@ -47,6 +47,7 @@ impl Stage {
             "audit" => questions::audit(self, line),
             "keys" => questions::keys(self, line),
             "floors" => questions::floors(self, line),
+            "resource" => questions::resource(self, line),
             "roster" => questions::roster(self, line),
             _ => self.propose(&verb, line),
         };
