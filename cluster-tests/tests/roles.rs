@@ -70,6 +70,7 @@ const OPEN: &[&str] = &[
     "/.well-known/mcp-connect-authority",
     "/.well-known/oauth-authorization-server",
     "/.well-known/openid-configuration",
+    "/v1/revocations",
 ];
 
 #[tokio::test]
@@ -121,6 +122,8 @@ async fn the_table_above_knows_every_route() {
     let mut tabled: BTreeSet<String> = tabled.chain(open).collect();
     // Takes no token by design: it tells nothing but what is wrong with the caller's own document.
     tabled.insert("POST /v0.1/validate".into());
+    // Open like the feed, of which it is the other form; a stream has no end that the table could wait for.
+    tabled.insert("GET /v1/revocations/stream".into());
     assert_eq!(described, tabled);
 }
 

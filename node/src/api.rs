@@ -12,6 +12,7 @@ mod moderation;
 mod namespaces;
 mod publish;
 mod receipt;
+mod revocations;
 mod seals;
 mod servers;
 mod settings;
@@ -22,8 +23,8 @@ mod well_known;
 pub(crate) use connect::ConnectAnswer;
 
 use crate::{
-    auth::Authenticated, clock_source::ClockSource, cursor::CursorKey, issue::Desk, metrics::Metrics,
-    problem::Problem,
+    auth::Authenticated, clock_source::ClockSource, cursor::CursorKey, feed::Feed, issue::Desk,
+    metrics::Metrics, problem::Problem,
 };
 use axum::{
     Router,
@@ -51,6 +52,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub(crate) struct Api {
     pub(crate) replica: Replica,
     pub(crate) desk: Arc<Desk>,
+    pub(crate) feed: Arc<Feed>,
     pub(crate) cursors: CursorKey,
     pub(crate) metrics: Arc<Metrics>,
     /// What the clocks are made from that this node's lease is measured by.
@@ -164,6 +166,8 @@ fn catalog() -> OpenApiRouter<Arc<Api>> {
 fn governance() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
         .routes(routes!(connect::connect))
+        .routes(routes!(revocations::show))
+        .routes(routes!(revocations::stream))
         .routes(routes!(moderation::act, moderation::records))
         .routes(routes!(tokens::create, tokens::list))
         .routes(routes!(tokens::revoke))

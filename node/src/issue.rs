@@ -28,11 +28,11 @@ const MIN_INDEX_WAIT: Duration = Duration::from_secs(2);
 const LEARN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The history of a cluster that was never restored from a backup.
-const FIRST_INCARNATION: u64 = 1;
+pub(crate) const FIRST_INCARNATION: u64 = 1;
 
 /// How often a decision is taken anew because something was denied while it was signed. Each time takes
 /// microseconds; more denials than that in a row are no ordinary work.
-const MOST_DENIALS: usize = 16;
+pub(crate) const MOST_DENIALS: usize = 16;
 
 /// A connect as a client asks for it, and as it is handed to the leader.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -167,7 +167,9 @@ impl Desk {
                 Verdict::DecideAgain => {
                     let again =
                         permit.state().decide(permit.wall(), &ask.credential, &ask.request, &signed.issuer);
-                    if !again.is_ok_and(|again| again.says_the_same(&signed.decision)) {
+                    let stands = again.is_ok_and(|again| again.says_the_same(&signed.decision));
+                    // Allowed all the same, but the feed kills what states an index below that entry.
+                    if !stands || permit.state().kills(&signed.decision) {
                         return Err(Miss::Overtaken);
                     }
                 }

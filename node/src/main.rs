@@ -11,6 +11,7 @@ mod clock_source;
 mod config;
 mod cursor;
 mod faults;
+mod feed;
 mod issuance_log;
 mod issue;
 mod listen;

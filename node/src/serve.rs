@@ -7,6 +7,7 @@ use crate::{
     config::Config,
     cursor::CursorKey,
     faults,
+    feed::Feed,
     issuance_log::IssuanceLog,
     issue::Desk,
     listen,
@@ -86,8 +87,11 @@ pub(crate) async fn run(
     });
     let watcher = tokio::spawn(watch_clock(desk.clone(), config.lease.clock, clock_source.clone()));
     answer_handovers(&replica, &desk, &metrics);
+    let feed = Arc::new(Feed::default());
+    let feeder = tokio::spawn(keep_feed(feed.clone(), replica.clone(), desk.clone()));
     let api = Arc::new(Api {
         desk,
+        feed: feed.clone(),
         cursors: CursorKey::new(replica.derive("catalog cursor v1")),
         replica: replica.clone(),
         metrics,
@@ -101,6 +105,8 @@ pub(crate) async fn run(
         shutdown.await;
         // First of all, so that no request that is still taken waits for an election.
         replica.hand_over().await;
+        // Streams never end by themselves, and would be waited for.
+        feed.close();
     };
     let served = tokio::select! {
         served = listen::serve(listeners.http, router(api), stopping) => served.map_err(ServeError::Listen),
@@ -108,6 +114,7 @@ pub(crate) async fn run(
     };
     keeper.abort();
     watcher.abort();
+    feeder.abort();
     if served.is_ok() {
         replica.shutdown().await;
         tracing::info!("this node is down");
@@ -162,6 +169,10 @@ fn judge_clock(trust: ClockTrust, last: Option<&ClockSource>) -> ClockSource {
 async fn keep_keys(signing: Arc<Signing>, replica: Replica, http: String) {
     replica.formed().await;
     signing.keep(&replica, &http, env!("CARGO_PKG_VERSION")).await;
+}
+
+async fn keep_feed(feed: Arc<Feed>, replica: Replica, desk: Arc<Desk>) {
+    feed.keep(&replica, &desk).await;
 }
 
 async fn start_replica(config: &Config, http: &str, peer: TcpListener) -> Result<Replica, ServeError> {

@@ -37,7 +37,7 @@ pub(crate) async fn jwks(State(api): State<Arc<Api>>, headers: HeaderMap) -> Res
 }
 
 /// RFC 9110 §13.1.2: a list of entity tags, perhaps weak, or `*`.
-fn mentions(if_none_match: &HeaderValue, etag: &str) -> bool {
+pub(super) fn mentions(if_none_match: &HeaderValue, etag: &str) -> bool {
     let listed = |list: &str| {
         list.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == etag || tag == "*")
     };
@@ -53,6 +53,10 @@ pub(crate) struct ConnectAuthority {
     /// The header in which a descriptor travels beside the user's own authorization.
     descriptor_header: &'static str,
     algorithms: [&'static str; 1],
+    /// Where to ask what is dead before its time.
+    revocations_endpoint: String,
+    /// The same as server-sent events.
+    revocations_stream: String,
     /// The life of descriptors, in seconds.
     ttl: TtlRange,
 }
@@ -77,6 +81,8 @@ pub(crate) async fn connect_authority(State(api): State<Arc<Api>>) -> Json<Conne
     Json(ConnectAuthority {
         connect_endpoint: under(&issuer, "/v1/connect"),
         jwks_uri: under(&issuer, "/.well-known/jwks.json"),
+        revocations_endpoint: under(&issuer, "/v1/revocations"),
+        revocations_stream: under(&issuer, "/v1/revocations/stream"),
         issuer,
         descriptor_header: "MCP-Connect",
         algorithms: ["EdDSA"],
