@@ -54,6 +54,7 @@ fn routes() -> Vec<Route> {
         (Method::DELETE, "/v1/cluster/members/0000000000000009", None, OPERATE),
         (Method::POST, "/v1/cluster/transfer-leader", Some(json!({ "to": "nobody" })), OPERATE),
         (Method::GET, "/v1/seals/1", None, GOVERN),
+        (Method::POST, "/oauth2/introspect", None, &["client", "moderator", "auditor", "operator"]),
     ]
 }
 
@@ -124,6 +125,10 @@ async fn the_table_above_knows_every_route() {
     tabled.insert("POST /v0.1/validate".into());
     // Open like the feed, of which it is the other form; a stream has no end that the table could wait for.
     tabled.insert("GET /v1/revocations/stream".into());
+    // Takes clients' credentials in OAuth's own ways: its tests are in `oauth.rs`.
+    tabled.insert("POST /oauth2/token".into());
+    // Answers everybody that no such grant is given.
+    tabled.insert("GET /oauth2/authorize".into());
     assert_eq!(described, tabled);
 }
 

@@ -10,6 +10,7 @@ mod import;
 mod keys;
 mod moderation;
 mod namespaces;
+mod oauth;
 mod publish;
 mod receipt;
 mod revocations;
@@ -21,6 +22,7 @@ mod tokens;
 mod well_known;
 
 pub(crate) use connect::ConnectAnswer;
+pub(crate) use oauth::Replays;
 
 use crate::{
     auth::Authenticated, clock_source::ClockSource, cursor::CursorKey, feed::Feed, issue::Desk,
@@ -53,6 +55,8 @@ pub(crate) struct Api {
     pub(crate) replica: Replica,
     pub(crate) desk: Arc<Desk>,
     pub(crate) feed: Arc<Feed>,
+    /// The assertions that clients have used here.
+    pub(crate) replays: Replays,
     pub(crate) cursors: CursorKey,
     pub(crate) metrics: Arc<Metrics>,
     /// What the clocks are made from that this node's lease is measured by.
@@ -166,6 +170,9 @@ fn catalog() -> OpenApiRouter<Arc<Api>> {
 fn governance() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
         .routes(routes!(connect::connect))
+        .routes(routes!(oauth::authorize))
+        .routes(routes!(oauth::token))
+        .routes(routes!(oauth::introspect))
         .routes(routes!(revocations::show))
         .routes(routes!(revocations::stream))
         .routes(routes!(moderation::act, moderation::records))

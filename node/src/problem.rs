@@ -10,6 +10,10 @@ use hapi_registry_state::{Refusal, Rejection};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+mod oauth;
+
+pub(crate) use oauth::{OAuthBody, OAuthProblem};
+
 /// An error as clients see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {

@@ -1,7 +1,7 @@
 //! One node of the cluster, from its settings to its end.
 
 use crate::{
-    api::{Api, router},
+    api::{Api, Replays, router},
     clock::SystemEnvironment,
     clock_source::{self, ClockSource, ClockTrust},
     config::Config,
@@ -92,6 +92,7 @@ pub(crate) async fn run(
     let api = Arc::new(Api {
         desk,
         feed: feed.clone(),
+        replays: Replays::default(),
         cursors: CursorKey::new(replica.derive("catalog cursor v1")),
         replica: replica.clone(),
         metrics,

@@ -92,18 +92,28 @@ pub(crate) async fn connect_authority(State(api): State<Arc<Api>>) -> Json<Conne
 
 /// Authorization server metadata (RFC 8414).
 ///
-/// `authorization_endpoint` and `response_types_supported` stand here although no one is sent there:
-/// widespread MCP SDKs fail on metadata without them.
+/// Machines use the token endpoint alone. `authorization_endpoint` and `response_types_supported` stand here since
+/// widespread MCP SDKs fail on metadata without them; whoever goes there is told that no such grant is given.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AuthorizationServer {
     issuer: String,
     authorization_endpoint: String,
+    token_endpoint: String,
+    introspection_endpoint: String,
     jwks_uri: String,
+    grant_types_supported: [&'static str; 1],
+    token_endpoint_auth_methods_supported: [&'static str; 3],
+    token_endpoint_auth_signing_alg_values_supported: [&'static str; 1],
+    introspection_endpoint_auth_methods_supported: [&'static str; 3],
+    introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 1],
     response_types_supported: [&'static str; 1],
     scopes_supported: [&'static str; 1],
     id_token_signing_alg_values_supported: [&'static str; 1],
     subject_types_supported: [&'static str; 1],
 }
+
+/// How clients prove themselves at the endpoints for machines.
+const AUTH_METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
 
 /// Authorization server metadata (RFC 8414).
 #[utoipa::path(
@@ -114,6 +124,13 @@ pub(crate) async fn authorization_server(State(api): State<Arc<Api>>) -> Json<Au
     let issuer = api.desk.issuer.clone();
     Json(AuthorizationServer {
         authorization_endpoint: under(&issuer, "/oauth2/authorize"),
+        token_endpoint: under(&issuer, "/oauth2/token"),
+        introspection_endpoint: under(&issuer, "/oauth2/introspect"),
+        grant_types_supported: ["client_credentials"],
+        token_endpoint_auth_methods_supported: AUTH_METHODS,
+        token_endpoint_auth_signing_alg_values_supported: ["EdDSA"],
+        introspection_endpoint_auth_methods_supported: AUTH_METHODS,
+        introspection_endpoint_auth_signing_alg_values_supported: ["EdDSA"],
         jwks_uri: under(&issuer, "/.well-known/jwks.json"),
         issuer,
         response_types_supported: ["code"],
@@ -132,6 +149,6 @@ pub(crate) async fn openid_configuration(state: State<Arc<Api>>) -> Json<Authori
     authorization_server(state).await
 }
 
-fn under(issuer: &str, path: &str) -> String {
+pub(super) fn under(issuer: &str, path: &str) -> String {
     format!("{}{path}", issuer.trim_end_matches('/'))
 }

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hapi_raft::{HandoverError, Replica};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -115,6 +115,17 @@ fn label(handed: &Result<Handed, HandoverError>) -> &'static str {
         Err(HandoverError::NoLeader) => "no_leader",
         Err(HandoverError::NoLease) => "refused",
         Err(HandoverError::Failed(_)) => "failed",
+    }
+}
+
+impl Handed {
+    /// What the leader said: the body of a yes, or that of a no.
+    pub(crate) fn read<Yes: DeserializeOwned, No: DeserializeOwned>(&self) -> Option<Result<Yes, No>> {
+        if self.status == 200 {
+            serde_json::from_str(&self.body).ok().map(Ok)
+        } else {
+            serde_json::from_str(&self.body).ok().map(Err)
+        }
     }
 }
 

@@ -1,0 +1,127 @@
+//! Which client asks, by any of the ways that the metadata promises.
+
+use super::{
+    assertion::{self, Assertion},
+    form::{self, Form},
+};
+use crate::{api::Api, auth, problem::OAuthProblem};
+use axum::http::{HeaderMap, header};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hapi_registry_state::{Caller, Credential, PresentedToken};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// What a client proves itself by, unless the `Authorization` header does.
+#[derive(Default, Deserialize, ToSchema)]
+pub(crate) struct ClientForm {
+    /// The client's id.
+    client_id: Option<String>,
+    /// One of its API tokens (`client_secret_post`).
+    client_secret: Option<String>,
+    /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`.
+    client_assertion_type: Option<String>,
+    /// A statement signed with one of its registered keys (`private_key_jwt`).
+    client_assertion: Option<String>,
+}
+
+/// Which other credential an endpoint takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bearer {
+    /// None: at the token endpoint a bearer token is no way of OAuth's.
+    Refused,
+    /// An API token of any role.
+    Taken,
+}
+
+/// One way of proving, as it was shown.
+enum Shown {
+    /// A client's id and one of its API tokens.
+    Secret(String, String),
+    /// A statement that the client signed.
+    Assertion(String),
+    /// An API token alone.
+    Bearer(PresentedToken),
+}
+
+/// The caller, and the credential by which the decision will judge it again.
+pub(super) async fn authenticate(
+    api: &Api,
+    headers: &HeaderMap,
+    form: &Form,
+    bearer: Bearer,
+) -> Result<(Credential, Caller), OAuthProblem> {
+    let parameters: ClientForm = form.parameters()?;
+    let named = parameters.client_id.clone();
+    let (credential, id) = match shown(headers, parameters, bearer)? {
+        Shown::Bearer(token) => (Credential::Token(token), None),
+        Shown::Secret(id, secret) => {
+            let token = secret.parse().map_err(|_| OAuthProblem::invalid_client())?;
+            (Credential::Token(token), Some(id))
+        }
+        Shown::Assertion(text) => {
+            let assertion = Assertion::parse(&text).ok_or_else(OAuthProblem::invalid_client)?;
+            let proof = assertion::prove(api, &assertion).await?;
+            let id = proof.client.to_string();
+            (Credential::Key(proof), Some(id))
+        }
+    };
+    let caller = auth::authenticate(api, &credential).await?;
+    let is = |id: &str| caller.client.as_ref().is_some_and(|client| client.as_str() == id);
+    if [named, id].iter().flatten().all(|id| is(id)) {
+        Ok((credential, caller))
+    } else {
+        Err(OAuthProblem::invalid_client())
+    }
+}
+
+/// The one way that the client used: RFC 6749 §2.3 forbids more than one.
+fn shown(headers: &HeaderMap, form: ClientForm, bearer: Bearer) -> Result<Shown, OAuthProblem> {
+    let ClientForm { client_id, client_secret, client_assertion_type, client_assertion } = form;
+    let by_header = headers.contains_key(header::AUTHORIZATION);
+    match (by_header, client_secret, client_assertion) {
+        (true, None, None) => by_authorization(headers, bearer),
+        (false, Some(secret), None) => {
+            client_id.map(|id| Shown::Secret(id, secret)).ok_or_else(OAuthProblem::invalid_client)
+        }
+        (false, None, Some(assertion)) => {
+            assertion::check_type(client_assertion_type.as_deref())?;
+            Ok(Shown::Assertion(assertion))
+        }
+        (false, None, None) => Err(OAuthProblem::invalid_client()),
+        _ => Err(OAuthProblem::invalid("a client proves itself in one way, and this request shows several")),
+    }
+}
+
+fn by_authorization(headers: &HeaderMap, bearer: Bearer) -> Result<Shown, OAuthProblem> {
+    if let Some((id, secret)) =
+        headers.get(header::AUTHORIZATION).and_then(|value| basic(value.to_str().ok()?))
+    {
+        return Ok(Shown::Secret(id, secret));
+    }
+    let token = auth::presented(headers).ok().flatten().filter(|_| bearer == Bearer::Taken);
+    token.map(Shown::Bearer).ok_or_else(OAuthProblem::invalid_client)
+}
+
+/// `client_secret_basic`.
+fn basic(value: &str) -> Option<(String, String)> {
+    let (scheme, text) = value.split_once(' ')?;
+    let bytes = scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(text.trim()))?.ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let (id, secret) = text.split_once(':')?;
+    Some((form::decode(id)?, form::decode(secret)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_basic_credential_is_an_id_and_a_secret_each_encoded_as_in_a_form() {
+        let value = |text: &str| basic(&format!("bAsIc {}", STANDARD.encode(text)));
+        assert_eq!(value("agent-7:hapi_x"), Some(("agent-7".into(), "hapi_x".into())));
+        assert_eq!(value("a%2E7:hapi%5Fx"), Some(("a.7".into(), "hapi_x".into())));
+        assert_eq!(value("agent-7"), None);
+        assert_eq!(basic("Basic !!!"), None);
+        assert_eq!(basic("Bearer YTpi"), None);
+    }
+}
