@@ -2,8 +2,8 @@
 
 use crate::world::{Draft, document, presented, public_key};
 use hapi_registry_state::{
-    Command, Entry, NewToken, NodeId, PresentedToken, Principal, PublicKey, Role, ServerJson, ServerName,
-    Tenant, Timestamp, Version,
+    Act, Command, Entry, NewToken, NodeId, PresentedToken, Principal, PublicKey, Role, ServerJson,
+    ServerName, Subject, Tenant, Timestamp, Version,
 };
 use std::sync::LazyLock;
 
@@ -103,6 +103,25 @@ pub(crate) fn new_token(number: usize, expires_at: Option<Timestamp>) -> NewToke
         namespaces: globs.iter().map(|glob| glob.parse().unwrap()).collect(),
         expires_at,
     }
+}
+
+/// Something to take away: a server under each name, at each kind of URL, of which some are vouched for, and clients
+/// with keys.
+pub(crate) fn stock() -> Vec<Entry> {
+    let by = |number: usize, command| Entry::new(BEGIN, Principal::Token(token(number).id.clone()), command);
+    let document =
+        |name: usize, remotes: usize| DOCUMENTS[(name * VERSIONS.len()) * REMOTES.len() + remotes].clone();
+    let remotes = [(0, 0), (1, 2), (2, 5), (3, 1)];
+    let publish = remotes.map(|(name, remotes)| by(5, Command::Publish(document(name, remotes))));
+    let verify = [NAMES[0], NAMES[2]].map(|name| {
+        let (subject, reason) = (Subject::Server(name.parse().unwrap()), "known".into());
+        by(2, Command::Moderate { act: Act::Verify, subject, reason, case: None })
+    });
+    let clients = [(CLIENTS[0], None), (CLIENTS[1], Some(TENANTS[0]))].map(|(id, tenant)| {
+        let tenant = tenant.map(|tenant| tenant.parse().unwrap());
+        by(0, Command::PutClient { id: id.parse().unwrap(), tenant, keys: KEYS[..3].to_vec() })
+    });
+    publish.into_iter().chain(verify).chain(clients).collect()
 }
 
 /// One of each role, two tenants, two nodes of which each has an active key.

@@ -30,9 +30,48 @@ fn request_key() -> impl Strategy<Value = RequestKey> {
         .prop_map(|(name, hash)| RequestKey { name: name.into(), fingerprint: [hash; 32] })
 }
 
+/// A sequence of entries of which each may take something from somebody, by those who may.
+pub(crate) fn denials(length: usize) -> impl Strategy<Value = Vec<Entry>> {
+    let at = (0_u64..7_200).prop_map(|seconds| BEGIN.plus_seconds(seconds));
+    let entry = (at, denial()).prop_flat_map(|(at, command)| {
+        select(fitting(&command)).prop_map(move |by| Entry::new(at, by, command.clone()))
+    });
+    vec(entry, 1..=length)
+}
+
+fn denial() -> impl Strategy<Value = Command> {
+    let verified_only = SettingsPatch { governed: Some(Governed::Verified), ..SettingsPatch::default() };
+    let namespace = || select(&NAMESPACES[..]).prop_map(|namespace| namespace.parse().unwrap());
+    prop_oneof![
+        4 => forbid(),
+        2 => set_status(),
+        2 => token_id().prop_map(Command::RevokeToken),
+        2 => put_client(),
+        3 => put_tenant(),
+        1 => namespace().prop_map(|namespace| Command::PutNamespace { namespace, private: true }),
+        1 => Just(Command::UpdateSettings(verified_only)),
+        2 => document().prop_map(Command::Publish),
+        1 => key_command(),
+        1 => node().prop_map(Command::DrainNode),
+    ]
+}
+
+/// Mostly what can be lifted again, so that something is left to take.
+fn forbid() -> impl Strategy<Value = Command> {
+    let act = prop_oneof![3 => Just(Act::Unverify), 1 => Just(Act::Suspend), 1 => Just(Act::Quarantine)];
+    (act, subject()).prop_map(|(act, subject)| {
+        let (reason, case) = ("odd".into(), None);
+        Command::Moderate { act, subject, reason, case }
+    })
+}
+
 /// Four times in five one whose role fits the command; else anyone.
 fn principal(command: &Command) -> BoxedStrategy<Principal> {
-    let fitting: Vec<Principal> = match command {
+    prop_oneof![4 => select(fitting(command)), 1 => anyone()].boxed()
+}
+
+fn fitting(command: &Command) -> Vec<Principal> {
+    match command {
         Command::Publish(_) | Command::SetStatus { .. } => vec![by_token(4), by_token(5), by_token(MADE + 2)],
         Command::Moderate { .. } => vec![by_token(2), by_token(MADE + 1)],
         Command::Bootstrap(_) => vec![Principal::ClusterSecret],
@@ -44,8 +83,7 @@ fn principal(command: &Command) -> BoxedStrategy<Principal> {
         | Command::RevokeKey { .. }
         | Command::JoinRoster { .. } => (1..=3).map(|node| Principal::Node(NodeId(node))).collect(),
         _ => vec![by_token(0), by_token(1)],
-    };
-    prop_oneof![4 => select(fitting), 1 => anyone()].boxed()
+    }
 }
 
 fn by_token(number: usize) -> Principal {
