@@ -233,6 +233,22 @@ async fn a_stream_tells_of_a_denial_at_once_and_of_life_each_second() {
 }
 
 #[tokio::test]
+async fn in_strict_mode_a_majority_stands_behind_each_message() {
+    let cluster = stocked(3).await;
+    cluster.operator(0).patch("/v1/settings", &json!({ "strict": true })).await.ok();
+    let before = descriptor(&cluster, 1).await;
+    cluster.moderator(0).moderate("suspend", "server", SERVER).await.ok();
+    let first = message(&cluster, 1, 0).await;
+    let later = wait_until("a later message comes", async || {
+        Some(message(&cluster, 1, 0).await).filter(|message| message.iat > first.iat)
+    })
+    .await;
+    let mut floors = Floors::default();
+    floors.merge(&later).unwrap();
+    assert_eq!(floors.is_dead(&before), Some(Dead::Server));
+}
+
+#[tokio::test]
 async fn a_node_that_is_to_stop_waits_for_no_stream() {
     let mut cluster = stocked(1).await;
     let mut events = Events::open(&cluster, 0, None).await;

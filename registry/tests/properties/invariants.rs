@@ -1,6 +1,8 @@
 //! The invariants, one file each. Cheap ones are checked after every entry, the others at the end of a
 //! sequence: since sequences have any length, that is after any entry too.
 
+#[path = "invariants/a_resource_leads_to_its_owner_alone.rs"]
+mod a_resource_leads_to_its_owner_alone;
 #[path = "invariants/a_revoked_subject_never_connects.rs"]
 mod a_revoked_subject_never_connects;
 #[path = "invariants/a_yes_has_a_valid_credential.rs"]
@@ -69,6 +71,7 @@ fn at_the_end(registry: &Registry) {
     every_endpoint_has_one_owner::check(registry, &connects);
     for connect in &connects {
         if let Ok(yes) = &connect.decision {
+            a_resource_leads_to_its_owner_alone::check(registry, connect, yes);
             a_revoked_subject_never_connects::check(registry, yes);
             a_yes_has_a_valid_credential::check(registry, connect, yes);
             a_yes_is_for_a_sound_server::check(registry, connect, yes);

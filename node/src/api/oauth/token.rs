@@ -66,10 +66,7 @@ impl TokenAnswer {
     )
 )]
 pub(crate) async fn token(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let began = Instant::now();
-    let granted = grant(&api, request).await;
-    api.metrics.connected(began.elapsed());
-    match granted {
+    match grant(&api, request).await {
         Ok(answer) => no_store(Json(answer).into_response()),
         Err(problem) => problem.into_response(),
     }
@@ -125,7 +122,10 @@ async fn decide(api: &Api, credential: Credential, resource: Resource) -> Result
     let Resource { server, variables } = resource;
     let request = ConnectRequest { server, client_id: None, tenant_id: None, variables, ttl: None };
     let ask = Ask { credential, request, min_index: None };
-    match api.desk.issue(&api.replica, &api.metrics, &ask).await {
+    let began = Instant::now();
+    let answered = api.desk.issue(&api.replica, &api.metrics, &ask).await;
+    api.metrics.connected(began.elapsed());
+    match answered {
         Ok(Answered::Here(issued)) => {
             api.metrics.decision("ok");
             Ok(TokenAnswer::new(issued.descriptor, issued.decision.ttl))
