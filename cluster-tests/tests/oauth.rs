@@ -424,3 +424,20 @@ async fn a_client_that_was_registered_on_another_node_is_known_at_once() {
         .await;
     }
 }
+
+#[tokio::test]
+async fn a_node_that_lost_its_cluster_says_so_in_oauths_words() {
+    let mut cluster = Cluster::start(3).await;
+    publish_all(&cluster.publisher(0), &[document(SERVER, "1.0.0")]).await;
+    cluster.wait_leases(&[0, 1, 2]).await;
+    cluster.kill(1);
+    cluster.kill(2);
+    let refusal = wait_until("the node gives no tokens any more", async || {
+        Some(ask_for(&cluster, RESOURCE).await).filter(|answer| answer.status != 200)
+    })
+    .await;
+    assert_refused(&refusal, 503, "temporarily_unavailable", "no_serving_lease");
+    assert_eq!(refusal.body["retry_after"], 1);
+    let asked = introspect(&cluster, cluster.operator_token(), "nonsense").await;
+    assert_refused(&asked, 503, "temporarily_unavailable", "no_serving_lease");
+}
