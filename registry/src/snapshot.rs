@@ -85,8 +85,8 @@ enum Record {
     Member(NodeId, Arc<Member>),
     Departed(NodeId),
     Request(Asked, Arc<Answered>),
-    Floor(Subject, Floor),
     Audit(Arc<AuditRecord>),
+    Floor(Subject, Floor),
 }
 
 /// The records of `registry`, in their fixed order.
