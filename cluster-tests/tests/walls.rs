@@ -48,7 +48,7 @@ const HOUSES: &[House] = &[
     },
     House {
         name: "hapi-cluster-tests",
-        may_use: &["hapi-client", "hapi-descriptor"],
+        may_use: &["hapi-client", "hapi-descriptor", "hapi-guard"],
         why: "the cluster is tested through its public doors",
     },
 ];
