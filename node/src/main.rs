@@ -3,6 +3,10 @@
 //! One binary: `serve` is a node, `dev` a whole cluster on one machine, the other verbs talk to nodes. This crate is
 //! the only one that reads the wall clock, randomness, the environment and configuration files.
 
+/// A decision makes some dozens of small pieces of memory; measured, this is worth a tenth of the throughput.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod api;
 mod auth;
 mod cli;
