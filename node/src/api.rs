@@ -25,8 +25,7 @@ pub(crate) use connect::ConnectAnswer;
 pub(crate) use oauth::Replays;
 
 use crate::{
-    auth::Authenticated, clock_source::ClockSource, cursor::CursorKey, feed::Feed, issue::Desk,
-    metrics::Metrics, problem::Problem,
+    auth::Authenticated, cursor::CursorKey, feed::Feed, issue::Desk, metrics::Metrics, problem::Problem,
 };
 use axum::{
     Router,
@@ -59,8 +58,6 @@ pub(crate) struct Api {
     pub(crate) replays: Replays,
     pub(crate) cursors: CursorKey,
     pub(crate) metrics: Arc<Metrics>,
-    /// What the clocks are made from that this node's lease is measured by.
-    pub(crate) clock_source: ClockSource,
     /// Places for documents that strangers have judged.
     pub(crate) validations: Semaphore,
     /// Base URL that clients reach this node by.

@@ -73,19 +73,10 @@ pub(crate) async fn run(
     replica.register_metrics(metrics.registry())?;
     // After the replica: it locks the data folder.
     let log = open_log(&config, &metrics)?;
-    let keys = Signing::open(&config.data_dir)
-        .map_err(|source| ServeError::Keys { path: config.data_dir.join("keys"), source })?;
-    let signing = Arc::new(keys);
-    let keeper = tokio::spawn(keep_keys(signing.clone(), replica.clone(), http.clone()));
     let clock_source = judge_clock(config.lease.clock, None);
-    let desk = Arc::new(Desk {
-        issuer: config.issuer.clone(),
-        signing,
-        log,
-        handover_wait: Duration::from_millis(config.lease.handover_wait_ms),
-        distrusts_clock: AtomicBool::new(!clock_source.trusted),
-    });
-    let watcher = tokio::spawn(watch_clock(desk.clone(), config.lease.clock, clock_source.clone()));
+    let desk = Arc::new(open_desk(&config, log, &clock_source)?);
+    let keeper = tokio::spawn(keep_keys(desk.signing.clone(), replica.clone(), http.clone()));
+    let watcher = tokio::spawn(watch_clock(desk.clone(), config.lease.clock, clock_source));
     answer_handovers(&replica, &desk, &metrics);
     let feed = Arc::new(Feed::default());
     let feeder = tokio::spawn(keep_feed(feed.clone(), replica.clone(), desk.clone()));
@@ -96,7 +87,6 @@ pub(crate) async fn run(
         cursors: CursorKey::new(replica.derive("catalog cursor v1")),
         replica: replica.clone(),
         metrics,
-        clock_source,
         validations: Semaphore::new(VALIDATIONS),
         http: http.clone(),
     });
@@ -131,6 +121,18 @@ fn open_log(config: &Config, metrics: &Metrics) -> Result<IssuanceLog, ServeErro
         metrics.registry().register(collector)?;
     }
     Ok(log)
+}
+
+fn open_desk(config: &Config, log: IssuanceLog, clock_source: &ClockSource) -> Result<Desk, ServeError> {
+    let signing = Signing::open(&config.data_dir)
+        .map_err(|source| ServeError::Keys { path: config.data_dir.join("keys"), source })?;
+    Ok(Desk {
+        issuer: config.issuer.clone(),
+        signing: Arc::new(signing),
+        log,
+        handover_wait: Duration::from_millis(config.lease.handover_wait_ms),
+        distrusts_clock: AtomicBool::new(!clock_source.trusted),
+    })
 }
 
 /// Connects that other nodes hand over are decided on this runtime, beside those of this node's own clients.

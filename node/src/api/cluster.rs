@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     auth::Authenticated,
+    clock_source,
     problem::{Problem, ProblemBody},
 };
 use axum::{Json as Answer, extract::State, http::StatusCode};
@@ -217,7 +218,7 @@ fn lease(api: &Api, status: &Status, state: &Registry) -> ShownLease {
         age_ms: status.lease.map(|lease| millis(lease.age)),
         threshold: status.lease.map(|lease| lease.threshold),
         strict: state.settings().strict || api.desk.distrusts_clock.load(Ordering::Relaxed),
-        clock_source: api.clock_source.name.clone(),
+        clock_source: clock_source::read().name,
     }
 }
 

@@ -102,8 +102,8 @@ fn jump(fault: &str, value: &str) -> Result<(i64, Duration), FaultError> {
 }
 
 fn mutant(name: &str) -> Result<Mutant, FaultError> {
-    Mutant::OF_NODES.into_iter().find(|mutant| snake_case(*mutant) == name).ok_or_else(|| {
-        let known = Mutant::OF_NODES.map(snake_case).join(", ");
+    Mutant::of_nodes().find(|mutant| snake_case(*mutant) == name).ok_or_else(|| {
+        let known = Mutant::of_nodes().map(snake_case).collect::<Vec<_>>().join(", ");
         FaultError(format!("unknown mutant `{name}`: known are {known}"))
     })
 }
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn every_mutant_has_a_name() {
-        for mutant in Mutant::OF_NODES {
+        for mutant in Mutant::of_nodes() {
             let text = format!("mutant={}", snake_case(mutant));
             assert_eq!(Faults::parse(&text).unwrap().mutant, Some(mutant), "{text}");
         }

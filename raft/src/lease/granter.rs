@@ -33,7 +33,7 @@ pub(crate) enum Progress {
 }
 
 /// What a session looks like from outside.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionStatus {
     /// Whether its opening entry is committed.
     pub open: bool,

@@ -72,22 +72,20 @@ impl Mutant {
 
     /// Those that a running node can be told to leave out. The others are rules about what a process forgets
     /// when it ends, or orders that the code has no switch for: only the model leaves them out.
-    pub const OF_NODES: [Self; 14] = [
-        Self::NoWaitAfterStart,
-        Self::NoQuorumRound,
-        Self::CountedFromAnswer,
-        Self::UsedBeforeApplied,
-        Self::CheckedOnlyBefore,
-        Self::CheckedAgainstCurrent,
-        Self::NoFloor,
-        Self::NoDriftMargin,
-        Self::RepetitionAcknowledged,
-        Self::AcknowledgedAtCommit,
-        Self::MajorityConfirms,
-        Self::NonceIgnored,
-        Self::NoSessionOpen,
-        Self::ForeignSeal,
-    ];
+    pub fn of_nodes() -> impl Iterator<Item = Self> {
+        let is_of_model = |mutant: &Self| {
+            matches!(
+                mutant,
+                Self::SessionSurvivesRestart
+                    | Self::BeganBeforeElection
+                    | Self::RoundBeforeRequest
+                    | Self::ConfirmedBeforeVisible
+                    | Self::LeaseSurvivesRestart
+                    | Self::LeavesUnsealed
+            )
+        };
+        Self::ALL.into_iter().filter(move |mutant| !is_of_model(mutant))
+    }
 }
 
 /// Which rules hold: all, unless a fault was injected.

@@ -28,7 +28,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(25);
 const NETWORK: Duration = Duration::from_millis(500);
 
 /// How it is known that an index binds every node.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealReceipt {
     /// The index.
     pub index: u64,
