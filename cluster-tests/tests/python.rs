@@ -1,5 +1,6 @@
 //! Real registry data and other people's libraries against a real cluster: what is served is judged by the published
 //! OpenAPI document, what is decided by predictions made from the raw file alone, and descriptors by PyJWT and joserfc.
+//! The test vectors, which need no cluster, say where PyJWT and our own verifier differ.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use hapi_cluster_tests::{Cluster, document, fixtures, publish_all, real_entries, wait_until};
@@ -104,4 +105,12 @@ async fn other_libraries_verify_a_descriptor_from_one_node_with_the_keys_of_anot
         ["--descriptor", text("descriptor")],
     ];
     run(&python, "verify_descriptor.py", arguments.as_flattened(), "");
+}
+
+#[test]
+fn pyjwt_differs_from_the_verifier_where_the_page_says_and_nowhere_else() {
+    let Some(python) = python() else { return };
+    let (vectors, page) = (root().join("descriptor/vectors"), root().join("docs/verification.md"));
+    let arguments = ["--vectors", vectors.to_str().unwrap(), "--page", page.to_str().unwrap()];
+    run(&python, "run_vectors.py", &arguments, "");
 }
