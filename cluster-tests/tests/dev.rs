@@ -18,13 +18,21 @@ use std::{
 };
 
 /// What stands above a printed line, and what its output must contain.
-const PROMISES: [(&str, &[&str]); 9] = [
-    ("Search the catalog.", &["example.skylark/weather", "\"connectable\":true"]),
-    ("The same as a table.", &["example.skylark/weather"]),
+const PROMISES: [(&str, &[&str]); 11] = [
+    ("Search the catalog.", &["example.hapi/almanac", "\"connectable\":true"]),
+    ("The same as a table.", &["example.hapi/almanac"]),
     ("Ask node 1 whether this client may connect.", &["\"descriptor\":\"eyJ", "\n200"]),
     ("Verify a descriptor of node 1 with the keys that node 2 publishes.", &["valid"]),
+    (
+        "Take a descriptor to the MCP server itself, which asks nobody, and call a tool.",
+        &["\"phase\":\"full moon\"", "\"asked_by\":\"demo\"", "\n200"],
+    ),
     ("Suspend the server on node 2.", &["suspend: done at index"]),
     ("Ask node 3.", &["\"code\":\"server_revoked\"", "\n403"]),
+    (
+        "Call the tool with the descriptor that is still out: within a second the server refuses it.",
+        &["\"code\":\"descriptor_revoked\"", "\n403"],
+    ),
     ("Reinstate it on node 1.", &["reinstate: done at index"]),
     ("Ask node 3 again.", &["\"descriptor\":\"eyJ", "\n200"]),
     ("Look at the cluster.", &["leader"]),

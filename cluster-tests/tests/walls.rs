@@ -43,8 +43,21 @@ const HOUSES: &[House] = &[
     },
     House {
         name: "hapi-registry",
-        may_use: &["hapi-raft", "hapi-registry-state", "hapi-descriptor", "hapi-client"],
+        may_use: &[
+            "hapi-raft",
+            "hapi-registry-state",
+            "hapi-descriptor",
+            "hapi-client",
+            // For `dev`, whose walk-through needs an MCP server that runs.
+            "hapi-guard",
+            "hapi-almanac",
+        ],
         why: "a node reaches the disk through its replica only",
+    },
+    House {
+        name: "hapi-almanac",
+        may_use: &["hapi-guard"],
+        why: "an example shows what other people's servers need, and they have nothing but the guard",
     },
     House {
         name: "hapi-cluster-tests",
@@ -95,7 +108,7 @@ const FENCES: &[(&str, Fence, &str)] = &[
         "chance comes in as an argument, so that replicas agree and tests replay",
     ),
     ("figment", Only(&["hapi-registry"]), "settings are read in one place and passed on as data"),
-    ("clap", Only(&["hapi-registry"]), "only the program has a command line"),
+    ("clap", Only(&["hapi-registry", "hapi-almanac"]), "only programs have a command line"),
 ];
 
 /// `from` declares a dependency on `to`.

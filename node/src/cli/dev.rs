@@ -1,5 +1,6 @@
 //! `dev`: a whole cluster on this machine, with a catalog and a walk-through.
 
+mod almanac;
 mod folder;
 mod node;
 mod nodes;
@@ -11,19 +12,20 @@ mod walk;
 
 use super::serve::shutdown;
 use super::{Failure, output, say};
+use almanac::Almanac;
 use folder::Folder;
 use nodes::Nodes;
 use plan::Plan;
 use std::path::PathBuf;
 
-/// Start a cluster of three nodes on this machine, with tokens, a sample catalog and a walk-through.
+/// Start a cluster of three nodes on this machine, with tokens, a sample catalog, an MCP server and a walk-through.
 ///
-/// Everything is kept in one folder, and found again by the next `dev`. The nodes listen on loopback only,
-/// and stop with this command, however it ends.
+/// Everything is kept in one folder, and found again by the next `dev`. The nodes and the MCP server listen on
+/// loopback only, and stop with this command, however it ends.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   hapi-registry dev --port-base 0
-      Three nodes on free ports; prints lines to copy: search, connect, verify, suspend, reinstate.")]
+      Three nodes on free ports; prints lines to copy: search, connect, verify, call a tool, suspend, reinstate.")]
 pub(crate) struct Dev {
     /// Forget what earlier runs have left in the folder
     #[arg(long)]
@@ -31,8 +33,8 @@ pub(crate) struct Dev {
     /// The folder for data, logs and tokens
     #[arg(long, value_name = "DIR", default_value = "./.hapi-dev")]
     dir: PathBuf,
-    /// The ports: this number and 1, 2, 3 for HTTP, and 11, 12, 13 for peers; 0 for any free ones. A folder
-    /// that exists already keeps its ports
+    /// The ports: this number and 1, 2, 3 for HTTP, 11, 12, 13 for peers, and 30 for the MCP server; 0 for any
+    /// free ones. A folder that exists already keeps its ports
     #[arg(long, value_name = "PORT", default_value_t = 7400)]
     port_base: u16,
     /// How many nodes; more than the folder has, and the cluster grows [default: 3]
@@ -65,6 +67,7 @@ async fn live(folder: &Folder, plan: &mut Plan, nodes: &mut Nodes) -> Result<(),
         plan.seeded = true;
         plan.save(folder)?;
     }
+    let _almanac = Almanac::open(plan).await?;
     say(&walk::text(folder, plan)?)?;
     while let Some(ended) = nodes.ended().await {
         output::note(&format!("{ended}; the others go on, and the next `dev` starts it again"));

@@ -26,16 +26,28 @@ const ENTRIES: &[&str] = &[
     include_str!("sample/weather.json"),
 ];
 
-/// The server that the walk-through connects to, suspends and reinstates.
-pub(super) const STAR: &str = "example.skylark/weather";
+/// The server that the walk-through connects to, suspends and reinstates: the only one of the catalog that runs.
+pub(super) const STAR: &str = "example.hapi/almanac";
 /// A server that a moderator has suspended.
 pub(super) const SUSPENDED: &str = "example.oldmill/legacy-search";
 /// Servers that a moderator vouches for.
-pub(super) const VERIFIED: &[&str] = &[STAR, "example.brightledger/ledger", "example.openreef/tides"];
+pub(super) const VERIFIED: &[&str] = &[STAR, "example.skylark/weather", "example.brightledger/ledger"];
 /// What clients of the tenant `dev` may not reach.
 pub(super) const BLOCKED: &str = "example.brightledger/*";
 /// Where the publisher of `dev` may publish.
-pub(super) const PUBLISHED: &[&str] = &["example.skylark", "example.openreef"];
+pub(super) const PUBLISHED: &[&str] = &["example.hapi", "example.skylark", "example.openreef"];
+
+/// The document of the server that runs, at the endpoint where it does.
+pub(super) fn almanac(endpoint: &str) -> Value {
+    json!({
+        "$schema": "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json",
+        "name": STAR,
+        "title": "Almanac",
+        "description": "Day lengths and moon phases, computed on this machine.",
+        "version": "1.0.0",
+        "remotes": [{ "type": "streamable-http", "url": endpoint }],
+    })
+}
 
 /// All entries as a ServerList.
 ///
@@ -55,6 +67,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     const RULES: Rules = Rules { strictness: Strictness::Publish, allow_insecure_endpoints: false };
+    const INSECURE: Rules = Rules { allow_insecure_endpoints: true, ..RULES };
 
     fn servers() -> Vec<ServerJson> {
         let parse = |entry: &Value| {
@@ -103,10 +116,13 @@ mod tests {
 
     #[test]
     fn what_the_walk_through_names_is_there() {
-        for name in VERIFIED.iter().chain([&STAR, &SUSPENDED]) {
+        for name in VERIFIED.iter().chain([&SUSPENDED]).filter(|name| **name != STAR) {
             assert_eq!(named(name).len(), 1, "{name}");
         }
-        assert_eq!(named(STAR)[0].remotes()[0].transport, Transport::StreamableHttp);
+        let almanac = almanac("http://127.0.0.1:7430/mcp").to_string();
+        let almanac = ServerJson::parse(almanac.as_bytes(), INSECURE).unwrap();
+        assert_eq!(almanac.server.name().as_str(), STAR);
+        assert_eq!(almanac.server.remotes()[0].transport, Transport::StreamableHttp);
         let blocked: Glob = BLOCKED.parse().unwrap();
         assert!(
             !blocked.matches(STAR) && servers().iter().any(|server| blocked.matches(server.name().as_str()))

@@ -63,6 +63,11 @@ impl Folder {
         self.root.join("operator.token")
     }
 
+    /// The descriptor that the walk-through takes along.
+    pub(super) fn descriptor(&self) -> PathBuf {
+        self.root.join("descriptor")
+    }
+
     /// The folder of one node, counted from 1.
     pub(super) fn node(&self, number: usize) -> PathBuf {
         self.root.join(format!("node-{number}"))

@@ -15,6 +15,8 @@ pub(super) struct Plan {
     pub(super) nodes: Vec<Ports>,
     /// How many of them formed the cluster; later ones join it.
     pub(super) formed_by: u16,
+    /// The port of the almanac, the MCP server of the walk-through.
+    pub(super) almanac: u16,
     /// Whether tokens and catalog have been made.
     pub(super) seeded: bool,
 }
@@ -35,12 +37,20 @@ impl Plan {
             ))
             .hint("use --fresh to begin anew, or another --dir"));
         }
-        let mut plan = kept.unwrap_or(Self { nodes: Vec::new(), formed_by: count as u16, seeded: false });
+        let mut plan = match kept {
+            Some(plan) => plan,
+            None => Self::new(count, port_base)?,
+        };
         for number in have + 1..=count {
             plan.nodes.push(ports::choose(port_base, number)?);
         }
         plan.save(folder)?;
         Ok(plan)
+    }
+
+    fn new(count: usize, port_base: u16) -> Result<Self, Failure> {
+        let almanac = ports::choose_almanac(port_base)?;
+        Ok(Self { nodes: Vec::new(), formed_by: count as u16, almanac, seeded: false })
     }
 
     fn load(folder: &Folder) -> Result<Option<Self>, Failure> {
@@ -69,6 +79,11 @@ impl Plan {
     /// The base URLs of all nodes.
     pub(super) fn urls(&self) -> Vec<String> {
         self.nodes.iter().map(Ports::url).collect()
+    }
+
+    /// The endpoint of the almanac.
+    pub(super) fn almanac_url(&self) -> String {
+        format!("http://{}{}", ports::loopback(self.almanac), hapi_almanac::MCP_PATH)
     }
 
     /// The base URL of a node, counted from 1; with fewer nodes the count goes round.

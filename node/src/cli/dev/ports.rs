@@ -8,6 +8,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 /// How far the peer port lies above the HTTP port.
 const PEER_OFFSET: u16 = 10;
 
+/// How far the almanac's port lies above the base.
+const ALMANAC_OFFSET: u16 = 30;
+
 /// Where one node listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Ports {
@@ -36,7 +39,19 @@ pub(super) fn choose(base: u16, number: usize) -> Result<Ports, Failure> {
     }
     let http = u16::try_from(number).ok().and_then(|number| base.checked_add(number));
     let ports = http.and_then(|http| Some(Ports { http, peer: http.checked_add(PEER_OFFSET)? }));
-    ports.ok_or_else(|| Failure::usage("--port-base is too high: ports end at 65535"))
+    ports.ok_or_else(too_high)
+}
+
+/// The port of the almanac, the MCP server of the walk-through.
+pub(super) fn choose_almanac(base: u16) -> Result<u16, Failure> {
+    if base == 0 {
+        return any_free().map(|ports| ports.http);
+    }
+    base.checked_add(ALMANAC_OFFSET).ok_or_else(too_high)
+}
+
+fn too_high() -> Failure {
+    Failure::usage("--port-base is too high: ports end at 65535")
 }
 
 /// Both are held until both are known, so that they differ.
@@ -50,7 +65,8 @@ fn any_free() -> Result<Ports, Failure> {
 
 /// Tells of a port in use before any node is started.
 pub(super) fn check(plan: &Plan) -> Result<(), Failure> {
-    for port in plan.nodes.iter().flat_map(|ports| [ports.http, ports.peer]) {
+    let nodes = plan.nodes.iter().flat_map(|ports| [ports.http, ports.peer]);
+    for port in nodes.chain([plan.almanac]) {
         TcpListener::bind(loopback(port)).map_err(|error| {
             Failure::usage(format!("port {port} cannot be used: {error}"))
                 .hint("free it, or begin anew on other ports: --fresh --port-base N, 0 for any")
@@ -68,6 +84,8 @@ mod tests {
     fn ports_follow_the_base() {
         assert_eq!(choose(7400, 3).unwrap(), Ports { http: 7403, peer: 7413 });
         assert!(choose(65_530, 1).is_err());
+        assert_eq!(choose_almanac(7400).unwrap(), 7430);
+        assert!(choose_almanac(65_530).is_err());
         let free = choose(0, 1).unwrap();
         assert!(free.http != free.peer && free.http != 0);
     }
@@ -76,7 +94,10 @@ mod tests {
     fn a_port_in_use_is_named() {
         let taken = TcpListener::bind(loopback(0)).unwrap();
         let port = taken.local_addr().unwrap().port();
-        let plan = Plan { nodes: vec![Ports { http: port, peer: 1 }], formed_by: 1, seeded: false };
-        assert!(check(&plan).unwrap_err().message.starts_with(&format!("port {port} cannot be used")));
+        let node = |http| vec![Ports { http, peer: any_free().unwrap().peer }];
+        for (nodes, almanac) in [(node(port), 1), (vec![], port)] {
+            let plan = Plan { nodes, formed_by: 1, almanac, seeded: false };
+            assert!(check(&plan).unwrap_err().message.starts_with(&format!("port {port} cannot be used")));
+        }
     }
 }

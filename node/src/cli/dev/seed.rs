@@ -9,7 +9,7 @@ use crate::cli::seal::Follow;
 use crate::cli::session::Session;
 use crate::cli::{Failure, Output, bootstrap, new_token, sample, secret_file};
 use crate::serve::read_secret;
-use hapi_client::{Client, Method};
+use hapi_client::{ApiError, Client, Method};
 use hapi_raft::BootstrapError;
 use hapi_registry_state::Role;
 use serde_json::{Value, json};
@@ -25,11 +25,14 @@ pub(super) async fn seed(folder: &Folder, plan: &Plan) -> Result<Tokens, Failure
     let operator = session(plan, &operator_token)?;
     let tenant = json!({ "block": [sample::BLOCKED] });
     govern(&operator, Method::PUT, &format!("/v1/tenants/{TENANT}"), tenant).await?;
-    govern(&operator, Method::PATCH, "/v1/settings", json!({ "anonymous_reads": true })).await?;
+    // The almanac is an `http` endpoint on this machine, which only a development cluster may publish.
+    let settings = json!({ "anonymous_reads": true, "allow_insecure_endpoints": true });
+    govern(&operator, Method::PATCH, "/v1/settings", settings).await?;
     let tokens = tokens(&operator, operator_token).await?;
     let catalog =
         sample::catalog().map_err(|error| Failure::refused(format!("the sample catalog: {error}")))?;
     operator.send(Method::POST, "/v1/import", catalog).await?;
+    publish_almanac(plan, &tokens).await?;
     moderate(plan, &tokens).await?;
     tokens.save(folder)?;
     // From here on it stands in the file of all tokens. It may be left over without harm.
@@ -74,10 +77,23 @@ async fn create(operator: &Session, role: Role, mut body: Value) -> Result<Strin
     text.ok_or_else(|| Failure::refused(format!("no token of role {role} came back")))
 }
 
+/// Published as anybody would, but for its being there already when the run before was interrupted.
+async fn publish_almanac(plan: &Plan, tokens: &Tokens) -> Result<(), Failure> {
+    let publisher = session(plan, token(tokens, Role::Publisher))?;
+    let document = sample::almanac(&plan.almanac_url());
+    match publisher.client().request(Method::POST, "/v0.1/publish", Some(document)).await {
+        Err(ApiError::Refused(problem)) if problem.code == "version_exists" => Ok(()),
+        published => Ok(published.map(drop)?),
+    }
+}
+
+fn token(tokens: &Tokens, wanted: Role) -> &str {
+    tokens.0.iter().find(|(role, _)| *role == wanted).map_or("", |(_, text)| text)
+}
+
 /// What moderators have done before the walk-through begins.
 async fn moderate(plan: &Plan, tokens: &Tokens) -> Result<(), Failure> {
-    let moderator = tokens.0.iter().find(|(role, _)| *role == Role::Moderator);
-    let moderator = session(plan, moderator.map_or("", |(_, text)| text))?;
+    let moderator = session(plan, token(tokens, Role::Moderator))?;
     for name in sample::VERIFIED {
         act(&moderator, "verify", name, "reviewed by the platform team").await?;
     }

@@ -10,6 +10,9 @@ use std::path::Path;
 /// What a granted connect answers.
 const GRANTED: &str = r#"200, "descriptor":"eyJ…""#;
 
+/// A call of a tool as MCP 2026-07-28 has it: one request that says all there is to say.
+const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"moon_phase","arguments":{"date":"2025-03-14"},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"curl","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}}}"#;
+
 /// One line to run.
 struct Step {
     /// What it shows.
@@ -24,7 +27,12 @@ struct Step {
 pub(super) fn text(folder: &Folder, plan: &Plan) -> Result<String, Failure> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::refused(format!("the path of this program cannot be told: {error}")))?;
-    let walk = Walk { program: quoted(&program), tokens: quoted(&folder.tokens()), plan };
+    let walk = Walk {
+        program: quoted(&program),
+        tokens: quoted(&folder.tokens()),
+        descriptor: quoted(&folder.descriptor()),
+        plan,
+    };
     let steps = walk
         .steps()
         .into_iter()
@@ -43,6 +51,7 @@ pub(super) fn text(folder: &Folder, plan: &Plan) -> Result<String, Failure> {
 struct Walk<'a> {
     program: String,
     tokens: String,
+    descriptor: String,
     plan: &'a Plan,
 }
 
@@ -52,20 +61,22 @@ impl Walk<'_> {
     }
 
     /// What clients do.
-    fn find(&self) -> [Step; 4] {
+    fn find(&self) -> [Step; 5] {
         let (one, two, program) = (self.plan.url(1), self.plan.url(2), &self.program);
         let connect = format!("connect {} --node {one} --output json", sample::STAR);
+        let keep =
+            format!("connect {} --node {one} --ttl 120 | tail -n 1 >{}", sample::STAR, self.descriptor);
         let verify = format!("{program} verify - --node {two}");
         [
             step(
                 "Search the catalog.",
-                format!("curl -s '{one}/v0.1/servers?search=weather'"),
+                format!("curl -s '{one}/v0.1/servers?search=almanac'"),
                 r#"200, with "connectable":true"#,
             ),
             step(
                 "The same as a table.",
-                format!("{program} servers search weather --node {one}"),
-                "example.skylark/weather, verified and connectable",
+                format!("{program} servers search almanac --node {one}"),
+                "example.hapi/almanac, verified and connectable",
             ),
             step("Ask node 1 whether this client may connect.", self.connect(&one), GRANTED),
             step(
@@ -73,16 +84,26 @@ impl Walk<'_> {
                 format!("{} {program} {connect} | {verify}", self.with(Role::Client)),
                 "valid",
             ),
+            step(
+                "Take a descriptor to the MCP server itself, which asks nobody, and call a tool.",
+                format!("{} {program} {keep} && {}", self.with(Role::Client), self.call()),
+                r#"200, "phase":"full moon""#,
+            ),
         ]
     }
 
     /// What moderators do, and what comes of it on every node.
-    fn govern(&self) -> [Step; 5] {
+    fn govern(&self) -> [Step; 6] {
         let (one, two, three) = (self.plan.url(1), self.plan.url(2), self.plan.url(3));
         let status = format!("{} cluster status --node {two}", self.program);
         [
             step("Suspend the server on node 2.", self.moderate("suspend", &two), "suspend: done at index N"),
             step("Ask node 3.", self.connect(&three), r#"403, "code":"server_revoked""#),
+            step(
+                "Call the tool with the descriptor that is still out: within a second the server refuses it.",
+                format!("sleep 1; {}", self.call()),
+                r#"403, "code":"descriptor_revoked" (401 once its two minutes are over)"#,
+            ),
             step("Reinstate it on node 1.", self.moderate("reinstate", &one), "reinstate: done at index N"),
             step("Ask node 3 again.", self.connect(&three), GRANTED),
             step(
@@ -105,6 +126,17 @@ impl Walk<'_> {
             self.tokens,
             variable(Role::Client),
             sample::STAR
+        )
+    }
+
+    /// Calls the tool with the descriptor that was kept.
+    fn call(&self) -> String {
+        format!(
+            "curl -s -w '\\n%{{http_code}}\\n' -H \"MCP-Connect: $(cat {})\" -H 'Content-Type: application/json' \
+             -H 'Accept: application/json, text/event-stream' -H 'MCP-Protocol-Version: 2026-07-28' \
+             -H 'Mcp-Method: tools/call' -H 'Mcp-Name: moon_phase' -d '{CALL}' {}",
+            self.descriptor,
+            self.plan.almanac_url()
         )
     }
 
@@ -142,7 +174,7 @@ mod tests {
         let text = text(&folder, &plan).unwrap();
         let lines: Vec<_> = text.lines().collect();
         let runs: Vec<_> = (0..lines.len()).filter(|at| lines[*at].starts_with("  $ ")).collect();
-        assert_eq!(runs.len(), 9);
+        assert_eq!(runs.len(), 11);
         for at in runs {
             assert!(lines[at + 1].starts_with("    # → "), "{}", lines[at]);
             let uses_token = lines[at].contains("_TOKEN");
