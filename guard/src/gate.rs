@@ -44,6 +44,13 @@ pub(crate) struct Admitted {
     pub(crate) fingerprint: Fingerprint,
 }
 
+impl Admitted {
+    /// Whether it is the very same descriptor. What can be no descriptor is not hashed.
+    pub(crate) fn is(&self, descriptor: &str) -> bool {
+        descriptor.len() <= Typ::Descriptor.max_bytes() && Fingerprint::of(descriptor) == self.fingerprint
+    }
+}
+
 impl Gate {
     /// A gate that lets nobody in yet: it has no keys.
     pub fn new(config: &Config) -> Self {

@@ -10,7 +10,6 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use tower_service::Service;
 
-use crate::cache::Fingerprint;
 use crate::denial::Denial;
 use crate::gate::Admitted;
 use crate::line::Line;
@@ -136,7 +135,7 @@ async fn renew_by_header(
     match Presented::of(headers) {
         Presented::Nothing => Ok(()),
         Presented::Unreadable => Err(Denial::Refused(Refusal::Parts)),
-        Presented::Header(token) | Presented::Bearer(token) if bound.is(&Fingerprint::of(token)) => Ok(()),
+        Presented::Header(token) | Presented::Bearer(token) if bound.is(token) => Ok(()),
         Presented::Header(token) => match renew(shared, id, token).await {
             // A client that renewed by message may go on sending the header that it began with.
             Err(Denial::Refused(Refusal::Expired)) => Ok(()),

@@ -44,23 +44,28 @@ impl<B: Body<Data = Bytes>> RequestBody<B> {
         if body.size_hint().lower() > MAX_MESSAGE_BYTES as u64 {
             return (Self::untouched(body), None);
         }
-        let mut rest = Box::pin(body);
-        let (mut frames, mut bytes) = (VecDeque::new(), BytesMut::new());
+        let (mut rest, mut bytes) = (Box::pin(body), BytesMut::new());
         while bytes.len() <= MAX_MESSAGE_BYTES {
-            let Some(frame) = rest.frame().await else {
-                let refresh = Refresh::parse(&bytes);
-                return (Self { kind: Kind::Read { frames, rest: None } }, refresh);
-            };
-            if let Ok(data) = frame.as_ref().map(Frame::data_ref) {
-                bytes.extend_from_slice(data.map_or(&[], |data| data));
-            }
-            let broken = frame.is_err();
-            frames.push_back(frame);
-            if broken {
-                return (Self { kind: Kind::Read { frames, rest: None } }, None);
+            match rest.frame().await.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => bytes.extend_from_slice(&data),
+                Some(Ok(Err(trailers))) => return Self::whole(bytes, Some(trailers)),
+                Some(Err(error)) => return (Self::read(bytes, Some(Err(error)), None), None),
+                None => return Self::whole(bytes, None),
             }
         }
-        (Self { kind: Kind::Read { frames, rest: Some(rest) } }, None)
+        (Self::read(bytes, None, Some(rest)), None)
+    }
+
+    fn whole(bytes: BytesMut, trailers: Option<Frame<Bytes>>) -> (Self, Option<Refresh>) {
+        let refresh = Refresh::parse(&bytes);
+        (Self::read(bytes, trailers.map(Ok), None), refresh)
+    }
+
+    /// As one frame, into however many it was cut: else a client that sends byte by byte would have us keep a frame for
+    /// each, and empty ones without end.
+    fn read(bytes: BytesMut, end: Option<Result<Frame<Bytes>, B::Error>>, rest: Option<Pin<Box<B>>>) -> Self {
+        let data = Some(bytes.freeze()).filter(|data| !data.is_empty()).map(|data| Ok(Frame::data(data)));
+        Self { kind: Kind::Read { frames: data.into_iter().chain(end).collect(), rest } }
     }
 }
 
@@ -176,6 +181,14 @@ mod tests {
             let (text, refresh) = peek(chunks).await;
             assert_eq!((text, refresh), (chunks.concat(), None));
         }
+    }
+
+    #[tokio::test]
+    async fn a_body_in_pieces_is_kept_as_one() {
+        let chunks = ["a", "", "", "b", ""].map(|chunk| Bytes::from_static(chunk.as_bytes()));
+        let (mut body, _) = RequestBody::peek(Chunks(chunks.into())).await;
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "ab");
+        assert!(body.frame().await.is_none());
     }
 
     #[tokio::test]

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use hapi_descriptor::LEEWAY_SECONDS;
 use http::StatusCode;
 
-use crate::cache::Fingerprint;
 use crate::cache::Verified;
 use crate::denial::Denial;
 use crate::gate::Admitted;
@@ -218,13 +217,6 @@ impl<S: Stream + Clone> Session<S> {
         let stream = self.streams.iter().find(|stream| stream.is_open() && stream.takes_notices())?.clone();
         self.noticed = true;
         Some(Effect::Notice { stream, exp: self.exp() })
-    }
-}
-
-impl Admitted {
-    /// Whether it is the very same descriptor.
-    pub(crate) fn is(&self, fingerprint: &Fingerprint) -> bool {
-        self.fingerprint == *fingerprint
     }
 }
 

@@ -53,6 +53,26 @@ async fn a_header_of_100_kilobytes_is_refused() {
 }
 
 #[tokio::test]
+async fn a_header_of_100_kilobytes_renews_no_session_and_ends_none() {
+    let world = World::with_sessions().await;
+    let id = world.initialize(&honest()).await;
+    let long = "x".repeat(100_000);
+    let answer = world.call(&[("mcp-session-id", &id), ("mcp-connect", &long)]).await;
+    assert_eq!(answer.refusal(), (401, "descriptor_invalid"));
+    assert_eq!(world.in_session(&id).await.status, 200);
+}
+
+#[tokio::test]
+async fn ids_of_sessions_that_never_were_take_no_memory() {
+    let world = World::with_sessions().await;
+    for id in 0..100 {
+        let answer = world.in_session(&format!("made-up-{id}")).await;
+        assert_eq!(answer.refusal(), (404, "session_ended"));
+    }
+    assert_eq!((world.metrics().sessions, world.metrics().cached), (0, 0));
+}
+
+#[tokio::test]
 async fn two_descriptors_in_one_request_are_refused() {
     let world = World::stateless().await;
     let other = signer(1).sign(&Claims { scope: "mcp:connect other".into(), ..claims() });
