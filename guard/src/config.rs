@@ -14,6 +14,9 @@ pub const FEED_POLL: Duration = Duration::from_millis(500);
 /// How many sessions are kept at once, unless said otherwise.
 pub const MAX_SESSIONS: usize = 10_000;
 
+/// How many sessions one client may have at once, unless said otherwise: a tenth of all.
+pub const MAX_SESSIONS_PER_CLIENT: usize = 1_000;
+
 /// How many verified descriptors are remembered, unless said otherwise; in some 10 MB.
 pub const MAX_CACHED: usize = 8_192;
 
@@ -41,6 +44,8 @@ pub struct Config {
     pub feed_poll: Duration,
     /// Which requests need a descriptor.
     pub mode: Mode,
+    /// How many sessions one client may have at once, so that it cannot take the places of all others.
+    pub max_sessions_per_client: usize,
     /// How many verified descriptors are remembered; 0 remembers none.
     pub max_cached: usize,
 }
@@ -133,6 +138,7 @@ impl Config {
             feed: FeedPolicy::strict(),
             feed_poll: FEED_POLL,
             mode: Mode::Stateless,
+            max_sessions_per_client: MAX_SESSIONS_PER_CLIENT,
             max_cached: MAX_CACHED,
         }
     }

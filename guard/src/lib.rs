@@ -36,7 +36,7 @@
 //!   breaks nothing before its time, unless [`FeedPolicy::Strict`] says that a silent feed lets nobody in.
 //! - Streams of events end with their session. Those of requests without one end when their descriptor is revoked, and
 //!   after its end only while the feed is silent: as long as it speaks, it vouches for them.
-//! - What is kept is bounded: keys, floors, answers, sessions, streams, remembered descriptors.
+//! - What is kept is bounded: keys, floors, answers, sessions (also of each client), streams, remembered descriptors.
 //! - [`Gate`] is the decision alone, without clock and network.
 
 mod cache;
@@ -60,6 +60,7 @@ mod resource;
 mod response_body;
 mod session;
 mod shared;
+mod shares;
 #[cfg(test)]
 mod testing;
 mod tls;
@@ -67,7 +68,8 @@ mod tls;
 pub use cache::Verified;
 pub use clock::{Clock, Moment, SystemClock};
 pub use config::{
-    Config, ConfigError, FEED_POLL, FEED_STALE_AFTER, FeedPolicy, MAX_CACHED, MAX_SESSIONS, Mode,
+    Config, ConfigError, FEED_POLL, FEED_STALE_AFTER, FeedPolicy, MAX_CACHED, MAX_SESSIONS,
+    MAX_SESSIONS_PER_CLIENT, Mode,
 };
 pub use denial::Denial;
 pub use gate::{FeedError, Gate};

@@ -8,6 +8,7 @@ use http::StatusCode;
 use crate::cache::Verified;
 use crate::denial::Denial;
 use crate::gate::Admitted;
+use crate::shares::Shares;
 
 /// How long before the end of its descriptor a session is asked to renew it, in seconds: enough for the client to
 /// find another node and try again.
@@ -96,6 +97,10 @@ impl<S> Session<S> {
         self.bound.verified.claims.exp
     }
 
+    fn client(&self) -> &str {
+        &self.bound.verified.claims.client.id
+    }
+
     fn has_ended(&self, now: u64) -> bool {
         now >= self.exp() + LEEWAY_SECONDS
     }
@@ -111,26 +116,42 @@ pub(crate) fn is_due(exp: u64, now: u64) -> bool {
 pub(crate) struct Table<S> {
     sessions: HashMap<String, Session<S>>,
     max: usize,
+    shares: Shares,
 }
 
 impl<S: Stream + Clone> Table<S> {
-    pub(crate) fn new(max: usize) -> Self {
-        Self { sessions: HashMap::new(), max }
+    pub(crate) fn new(max: usize, max_per_client: usize) -> Self {
+        Self { sessions: HashMap::new(), max, shares: Shares::new(max_per_client) }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.sessions.len()
     }
 
-    /// Opens a session on the descriptor that its client came in with.
+    /// Opens a session on the descriptor that its client came in with. One of the same id gives way to it.
     pub(crate) fn bind(&mut self, id: &str, bound: Admitted) -> Result<(), Denial> {
-        if self.sessions.len() >= self.max && !self.sessions.contains_key(id) {
-            return Err(Denial::TooManySessions);
-        }
         let session =
             Session { bound, noticed: false, timeout: EndReason::RefreshTimeout, streams: Vec::new() };
+        if !self.has_room(id, session.client()) {
+            return Err(Denial::TooManySessions);
+        }
+        self.remove(id);
+        self.shares.take(session.client());
         self.sessions.insert(id.to_owned(), session);
         Ok(())
+    }
+
+    fn has_room(&self, id: &str, client: &str) -> bool {
+        let former = self.sessions.get(id).map(Session::client);
+        let fits = self.sessions.len() < self.max || former.is_some();
+        fits && (self.shares.has_room(client) || former == Some(client))
+    }
+
+    /// The only way out of the table.
+    fn remove(&mut self, id: &str) -> Option<Session<S>> {
+        let session = self.sessions.remove(id)?;
+        self.shares.give_back(session.client());
+        Some(session)
     }
 
     /// The descriptor that a session lives on.
@@ -174,12 +195,12 @@ impl<S: Stream + Clone> Table<S> {
 
     /// Forgets a session that its client or its server has closed.
     pub(crate) fn close(&mut self, id: &str) -> Vec<S> {
-        self.sessions.remove(id).map(|session| session.streams).unwrap_or_default()
+        self.remove(id).map(|session| session.streams).unwrap_or_default()
     }
 
     /// Ends a session for a reason.
     pub(crate) fn end(&mut self, id: &str, reason: EndReason) -> Option<Effect<S>> {
-        let session = self.sessions.remove(id)?;
+        let session = self.remove(id)?;
         Some(Effect::End { reason, verified: session.bound.verified, streams: session.streams })
     }
 

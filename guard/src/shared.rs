@@ -61,7 +61,10 @@ impl Shared {
             gate: Gate::new(&config),
             registry: Registry::new(&config)?,
             resource: ProtectedResource::new(&audience, &config.audience, &config.issuer),
-            sessions: Mutex::new(Table::new(config.mode.max_sessions().unwrap_or(0))),
+            sessions: Mutex::new(Table::new(
+                config.mode.max_sessions().unwrap_or(0),
+                config.max_sessions_per_client,
+            )),
             lone: Mutex::new(Lone::new(MAX_LONE)),
             metrics: Metrics::default(),
             refetch: Mutex::default(),

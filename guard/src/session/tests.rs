@@ -20,7 +20,7 @@ type Sessions = Table<&'static str>;
 
 /// A table with the session `s`, on a descriptor of 60 s.
 fn one() -> Sessions {
-    let mut table = Table::new(3);
+    let mut table = Table::new(3, 3);
     table.bind("s", admitted(verified(60))).unwrap();
     table
 }
@@ -159,6 +159,27 @@ fn there_are_never_more_sessions_than_allowed() {
     assert_eq!(table.bind("a", admitted(verified(90))), Ok(()), "one that is there already takes no room");
     table.close("a");
     assert_eq!(table.bind("c", admitted(verified(60))), Ok(()));
+}
+
+#[test]
+fn one_client_has_no_more_sessions_than_its_share() {
+    let mut table: Sessions = Table::new(10, 2);
+    let bind = |table: &mut Sessions, id, client| table.bind(id, of_client(client, None));
+    for id in ["a", "b"] {
+        assert_eq!(bind(&mut table, id, "agent-7"), Ok(()));
+    }
+    assert_eq!(bind(&mut table, "c", "agent-7"), Err(Denial::TooManySessions));
+    assert_eq!(bind(&mut table, "c", "agent-8"), Ok(()), "the places of others are free");
+    assert_eq!(bind(&mut table, "b", "agent-7"), Ok(()), "one that is there already takes no room");
+    assert_eq!(bind(&mut table, "c", "agent-7"), Err(Denial::TooManySessions));
+    for (freed, seconds) in [("close", 0), ("end", 0), ("tick", 125)] {
+        match freed {
+            "close" => drop(table.close("a")),
+            "end" => drop(table.end("a", EndReason::Revoked)),
+            _ => drop(tick(&mut table, seconds)),
+        }
+        assert_eq!(bind(&mut table, "a", "agent-7"), Ok(()), "{freed}");
+    }
 }
 
 #[test]

@@ -158,6 +158,23 @@ async fn more_sessions_than_allowed_are_refused() {
 }
 
 #[tokio::test]
+async fn one_client_cannot_take_the_places_of_all_others() {
+    let world = World::new(|config| {
+        config.mode = Mode::sessions();
+        config.max_sessions_per_client = 2;
+    })
+    .await;
+    let first = world.initialize(&honest()).await;
+    world.initialize(&honest()).await;
+    let initialize = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize"});
+    let third = world.send(&[("mcp-connect", &honest())], initialize).await;
+    assert_eq!(third.refusal(), (503, "too_many_sessions"));
+    world.initialize(&of_client("agent-8")).await;
+    world.delete(&first).await;
+    world.initialize(&honest()).await;
+}
+
+#[tokio::test]
 async fn the_users_own_bearer_token_is_none_of_the_guards_business() {
     let world = World::with_sessions().await;
     let id = world.initialize(&honest()).await;
