@@ -59,7 +59,7 @@ fn gate(signer: &Signer, max_cached: usize) -> Gate {
         min_seq: (1..=1000).map(floor).collect(),
         revoked_keys: ["other".to_owned()].into(),
     };
-    gate.merge(&signer.sign_revocations(&message), NOW, NOW).unwrap();
+    gate.answer(&signer.sign_revocations(&message), &gate.ask(NOW), NOW).unwrap();
     gate
 }
 

@@ -8,8 +8,12 @@ use thiserror::Error;
 /// How old the feed may grow in strict mode, unless said otherwise: some missed messages and a fail-over.
 pub const FEED_STALE_AFTER: Duration = Duration::from_secs(5);
 
-/// How often the feed is asked, unless said otherwise. Half of the second within which a revocation is to bite.
+/// How often the feed is asked while no stream brings its news, unless said otherwise. Half of the second within which
+/// a revocation is to bite.
 pub const FEED_POLL: Duration = Duration::from_millis(500);
+
+/// How often the feed is asked while a stream brings its news: for the proof alone that it is fresh.
+const FEED_PROOF: Duration = Duration::from_secs(2);
 
 /// How many sessions are kept at once, unless said otherwise.
 pub const MAX_SESSIONS: usize = 10_000;
@@ -40,7 +44,7 @@ pub struct Config {
     pub descriptor_required: bool,
     /// What a silent revocation feed means.
     pub feed: FeedPolicy,
-    /// How often the feed is asked.
+    /// How often the feed is asked while no stream brings its news.
     pub feed_poll: Duration,
     /// Which requests need a descriptor.
     pub mode: Mode,
@@ -143,6 +147,16 @@ impl Config {
         }
     }
 
+    /// How often the feed is asked while a stream brings its news: more than twice in the time for which it may be
+    /// silent, so that one question may fail.
+    pub(crate) fn feed_proof(&self) -> Duration {
+        let stale_after = match self.feed {
+            FeedPolicy::Strict { stale_after } => stale_after,
+            FeedPolicy::BestEffort => FEED_STALE_AFTER,
+        };
+        FEED_PROOF.min(stale_after / 5 * 2).max(self.feed_poll)
+    }
+
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         if self.issuer.is_empty() {
             return Err(ConfigError::Issuer);
@@ -192,5 +206,19 @@ mod tests {
         }
         assert!(matches!(config("i", server, audience, &[]), Err(ConfigError::Registry(_))));
         assert!(matches!(config("i", server, audience, &[registry, "r"]), Err(ConfigError::Registry(_))));
+    }
+
+    #[test]
+    fn a_fresh_feed_is_proved_more_than_twice_in_the_time_of_its_silence() {
+        let proof = |stale_after| {
+            let mut config = Config::new("i", "a/b", "https://a.example", ["https://r.example"]);
+            config.feed = FeedPolicy::Strict { stale_after };
+            config.feed_proof().as_millis()
+        };
+        assert_eq!(
+            [1, 3, 5, 3600].map(|seconds| proof(Duration::from_secs(seconds))),
+            [500, 1200, 2000, 2000]
+        );
+        assert_eq!(proof(Duration::MAX), 2000);
     }
 }

@@ -1,7 +1,19 @@
-//! Server-sent events, as far as the guard must know them to put one of its own in between.
+//! Server-sent events that pass, as far as the guard must know them to put one of its own in between.
 
 use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
 use serde_json::json;
+
+/// Their media type.
+pub(crate) const EVENT_STREAM: &str = "text/event-stream";
+
+/// Whether a response is a stream of them.
+pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case(EVENT_STREAM)
+}
 
 /// Whether a stream of events stands between two of them: at its beginning, or after an empty line.
 ///

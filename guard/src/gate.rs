@@ -1,18 +1,18 @@
 //! The decision alone: no clock, no network, no HTTP.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use hapi_descriptor::{
-    Expectations, Floors, KeySet, LEEWAY_SECONDS, Refusal, Revocations, Stale, Typ, verify,
-    verify_revocations,
+    Expectations, KeySet, LEEWAY_SECONDS, Refusal, Revocations, Stale, Typ, verify, verify_revocations,
 };
 
 use crate::cache::{Cache, Fingerprint, Verified};
 use crate::clock::Moment;
 use crate::config::{Config, FEED_STALE_AFTER, FeedPolicy};
 use crate::denial::Denial;
+use crate::feed::{Feed, Question};
 
 /// Decides on descriptors, from the keys and revocations that it was given.
 ///
@@ -25,16 +25,12 @@ pub struct Gate {
     policy: FeedPolicy,
     keys: RwLock<Arc<KeySet>>,
     feed: RwLock<Feed>,
+    /// Held while a message is verified and taken over, one after the other: a key that one of them revokes must not
+    /// speak in the next.
+    turn: Mutex<()>,
     /// Grows when something that was alive may have died. Begins at 1: nothing was found alive at 0.
     changes: AtomicU64,
     cache: Cache,
-}
-
-#[derive(Debug, Default)]
-struct Feed {
-    floors: Floors,
-    /// The last sign of life.
-    heard: Option<Duration>,
 }
 
 /// A descriptor that was let in.
@@ -61,6 +57,7 @@ impl Gate {
             policy: config.feed,
             keys: RwLock::default(),
             feed: RwLock::default(),
+            turn: Mutex::default(),
             changes: AtomicU64::new(1),
             cache: Cache::new(config.max_cached),
         }
@@ -130,7 +127,7 @@ impl Gate {
         }
         self.check_key(verified)?;
         let feed = self.feed.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(dead) = feed.floors.is_dead(verified) {
+        if let Some(dead) = feed.floors().is_dead(verified) {
             return Err(Denial::Revoked(dead));
         }
         verified.is_alive_at(changes);
@@ -168,46 +165,62 @@ impl Gate {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes over a message of the feed that was asked for at `asked`: it was signed no earlier, so the feed is no
-    /// older than that.
+    /// Makes a question to the feed, to be sent now.
+    pub fn ask(&self, now: Moment) -> Question {
+        self.feed.read().unwrap_or_else(PoisonError::into_inner).ask(now)
+    }
+
+    /// Takes over the answer to a question. It is what shows that the feed is alive.
     ///
     /// # Errors
     ///
-    /// [`FeedError`], when it does not show that the feed is alive.
-    pub fn merge(&self, message: &str, asked: Moment, now: Moment) -> Result<(), FeedError> {
-        let message = verify_revocations(message, &self.feed_keys(), &self.issuer, now.unix_seconds)?;
-        self.merge_verified(&message, asked)
+    /// [`FeedError`], when it does not show that.
+    pub fn answer(&self, message: &str, question: &Question, now: Moment) -> Result<(), FeedError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let message = self.verify_feed(message, now)?;
+        self.take_over(&message, |feed| feed.answer(&message, question))
+    }
+
+    /// Takes over a message that came on a stream. What it revokes is dead at once; how long it was on its way nobody
+    /// can say, so it does not show that the feed is alive.
+    ///
+    /// # Errors
+    ///
+    /// [`FeedError`], when nothing, or not everything, was taken over: what is missing must be asked for.
+    pub fn hear(&self, message: &str, now: Moment) -> Result<(), FeedError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let message = self.verify_feed(message, now)?;
+        self.take_over(&message, |feed| feed.hear(&message))
+    }
+
+    fn verify_feed(&self, message: &str, now: Moment) -> Result<Revocations, Refusal> {
+        verify_revocations(message, &self.feed_keys(), &self.issuer, now.unix_seconds)
     }
 
     /// The keys without those that the feed has revoked: they must not speak for it.
     fn feed_keys(&self) -> KeySet {
         let feed = self.feed.read().unwrap_or_else(PoisonError::into_inner);
-        self.keys().iter().filter(|key| !feed.floors.is_key_revoked(key.kid())).cloned().collect()
+        self.keys().iter().filter(|key| !feed.floors().is_key_revoked(key.kid())).cloned().collect()
     }
 
-    fn merge_verified(&self, message: &Revocations, asked: Moment) -> Result<(), FeedError> {
+    fn take_over(
+        &self,
+        message: &Revocations,
+        merge: impl FnOnce(&mut Feed) -> Result<(), Stale>,
+    ) -> Result<(), FeedError> {
         let mut feed = self.feed.write().unwrap_or_else(PoisonError::into_inner);
-        let before = feed.floors.seq();
-        let alive = feed.floors.merge(message);
-        if alive.is_ok() {
-            feed.heard = feed.heard.max(Some(asked.elapsed));
-        }
+        let before = feed.floors().seq();
+        let merged = merge(&mut feed);
         // A key is revoked at some position too, so a list of keys that differs comes with another one.
-        if !message.min_seq.is_empty() || feed.floors.seq() != before {
+        if !message.min_seq.is_empty() || feed.floors().seq() != before {
             self.changes.fetch_add(1, Ordering::Release);
         }
-        Ok(alive?)
-    }
-
-    /// The index to ask the feed from.
-    pub fn feed_cursor(&self) -> u64 {
-        self.feed.read().unwrap_or_else(PoisonError::into_inner).floors.cursor()
+        Ok(merged?)
     }
 
     /// How long the feed has been silent; `None` when it has never been heard.
     pub fn feed_age(&self, now: Moment) -> Option<Duration> {
-        let heard = self.feed.read().unwrap_or_else(PoisonError::into_inner).heard;
-        heard.map(|heard| now.elapsed.saturating_sub(heard))
+        self.feed.read().unwrap_or_else(PoisonError::into_inner).age(now)
     }
 
     /// A number that grows when something that was alive may have died.
@@ -217,12 +230,6 @@ impl Gate {
 
     pub(crate) fn cached(&self) -> usize {
         self.cache.len()
-    }
-}
-
-impl Feed {
-    fn is_older_than(&self, bound: Duration, now: Moment) -> bool {
-        self.heard.is_none_or(|heard| now.elapsed.saturating_sub(heard) > bound)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::metrics::Snapshot;
 use crate::refresher::{keep_feed, keep_keys};
 use crate::resource::ProtectedResource;
 use crate::shared::{Shared, keep_order};
+use crate::subscription::keep_subscription;
 
 /// The guard of one MCP server. Cheap to clone; clones and layers share keys, feed, cache and sessions.
 ///
@@ -56,6 +57,7 @@ impl Guard {
         let background = vec![
             spawn(keep_keys(Arc::clone(&shared))).abort_handle(),
             spawn(keep_feed(Arc::clone(&shared))).abort_handle(),
+            spawn(keep_subscription(Arc::clone(&shared))).abort_handle(),
             spawn(keep_order(Arc::clone(&shared))).abort_handle(),
         ];
         Ok(Self(Arc::new(Running { shared, background })))

@@ -32,18 +32,22 @@
 //!   header `MCP-Connect-Refresh` and by `notifications/connect/refresh_required` on the session's open stream. It
 //!   does so with a fresh descriptor in `MCP-Connect` or in a message `notifications/connect/refresh`; without one
 //!   the session ends 5 s after the descriptor, and its streams with it.
-//! - Keys and revocations are fetched in the background, from any of several addresses. A registry that is down
-//!   breaks nothing before its time, unless [`FeedPolicy::Strict`] says that a silent feed lets nobody in.
+//! - Keys and revocations are fetched in the background, from any of several addresses: revocations as a stream brings
+//!   them, and by asking, which alone proves that the feed is fresh. A registry that is down breaks nothing before its
+//!   time, unless [`FeedPolicy::Strict`] says that a silent feed lets nobody in.
 //! - Streams of events end with their session. Those of requests without one end when their descriptor is revoked, and
 //!   after its end only while the feed is silent: as long as it speaks, it vouches for them.
-//! - What is kept is bounded: keys, floors, answers, sessions (also of each client), streams, remembered descriptors.
+//! - What is kept is bounded: keys, floors, answers, events, sessions (also of each client), streams, remembered
+//!   descriptors.
 //! - [`Gate`] is the decision alone, without clock and network.
 
 mod cache;
 mod clock;
 mod config;
 mod denial;
+mod event_stream;
 mod events;
+mod feed;
 mod gate;
 mod guard;
 mod layer;
@@ -51,6 +55,7 @@ mod line;
 mod lone;
 mod metrics;
 mod passage;
+mod pause;
 mod presented;
 mod refetch;
 mod refresher;
@@ -61,6 +66,7 @@ mod response_body;
 mod session;
 mod shared;
 mod shares;
+mod subscription;
 #[cfg(test)]
 mod testing;
 mod tls;
@@ -72,6 +78,7 @@ pub use config::{
     MAX_SESSIONS_PER_CLIENT, Mode,
 };
 pub use denial::Denial;
+pub use feed::Question;
 pub use gate::{FeedError, Gate};
 pub use guard::Guard;
 pub use layer::{GuardLayer, GuardService};

@@ -21,6 +21,8 @@ pub(crate) struct Metrics {
     pub(crate) key_failures: Counter,
     pub(crate) feed_messages: Counter,
     pub(crate) feed_failures: Counter,
+    pub(crate) stream_messages: Counter,
+    pub(crate) stream_failures: Counter,
     denied: [Counter; Denial::CODES.len()],
     ended: [Counter; EndReason::ALL.len()],
 }
@@ -74,6 +76,9 @@ impl Metrics {
             key_failures: self.key_failures.get(),
             feed_messages: self.feed_messages.get(),
             feed_failures: self.feed_failures.get(),
+            stream_messages: self.stream_messages.get(),
+            stream_failures: self.stream_failures.get(),
+            is_streaming: gauges.is_streaming,
             feed_age: gauges.feed_age,
         }
     }
@@ -85,6 +90,7 @@ pub(crate) struct Gauges {
     pub(crate) lone_streams: usize,
     pub(crate) cached: usize,
     pub(crate) keys: usize,
+    pub(crate) is_streaming: bool,
     pub(crate) feed_age: Option<Duration>,
 }
 
@@ -121,11 +127,17 @@ pub struct Snapshot {
     pub key_fetches: u64,
     /// Times at which no registry had a key set to give.
     pub key_failures: u64,
-    /// Messages of the feed that were signs of life.
+    /// Answers of the feed that were signs of life.
     pub feed_messages: u64,
     /// Times at which no registry had one to give.
     pub feed_failures: u64,
-    /// How long the feed has been silent; `None` when it has never been heard.
+    /// Messages of the feed that a stream brought.
+    pub stream_messages: u64,
+    /// Times at which a registry gave no stream, or its stream was of no more use.
+    pub stream_failures: u64,
+    /// Whether a stream brings the news of the feed now; else it is asked for them.
+    pub is_streaming: bool,
+    /// How long ago the feed was asked when it last answered; `None` when it never did.
     pub feed_age: Option<Duration>,
 }
 
@@ -144,6 +156,8 @@ impl Snapshot {
             ("key_failures_total", self.key_failures),
             ("feed_messages_total", self.feed_messages),
             ("feed_failures_total", self.feed_failures),
+            ("feed_stream_messages_total", self.stream_messages),
+            ("feed_stream_failures_total", self.stream_failures),
         ];
         let mut text = String::new();
         for (name, value) in counters {
@@ -156,6 +170,7 @@ impl Snapshot {
             ("lone_streams", self.lone_streams),
             ("cached", self.cached),
             ("keys", self.keys),
+            ("feed_streaming", usize::from(self.is_streaming)),
         ];
         for (name, value) in gauges {
             text += &format!("# TYPE hapi_guard_{name} gauge\nhapi_guard_{name} {value}\n");
@@ -180,12 +195,16 @@ mod tests {
         let metrics = Metrics::default();
         metrics.denied(Denial::Missing);
         metrics.ended(EndReason::AuthFailed);
-        let gauges = Gauges { sessions: 3, lone_streams: 0, cached: 0, keys: 1, feed_age: None };
+        metrics.stream_failures.add();
+        let gauges =
+            Gauges { sessions: 3, lone_streams: 0, cached: 0, keys: 1, is_streaming: true, feed_age: None };
         let text = metrics.snapshot(gauges).to_prometheus();
         for line in [
             "hapi_guard_denied_total{code=\"descriptor_missing\"} 1\n",
             "hapi_guard_sessions_ended_total{reason=\"auth_failed\"} 1\n",
             "hapi_guard_sessions 3\n",
+            "hapi_guard_feed_stream_failures_total 1\n",
+            "hapi_guard_feed_streaming 1\n",
             "hapi_guard_feed_age_seconds +Inf\n",
         ] {
             assert!(text.contains(line), "{line} in {text}");

@@ -11,6 +11,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::denial::Denial;
+use crate::events::is_event_stream;
 use crate::gate::Admitted;
 use crate::line::Line;
 use crate::presented::{MCP_CONNECT_REFRESH, Presented, session_id};
@@ -226,12 +227,6 @@ fn watch_alone<R>(shared: &Shared, admitted: Admitted, response: Response<R>) ->
         line.close();
     }
     response.map(|body| GuardBody::watched(body, line))
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    content_type
-        .is_some_and(|value| value.split(';').next().unwrap_or_default().trim() == "text/event-stream")
 }
 
 /// The guard's own answer.

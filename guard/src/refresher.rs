@@ -1,6 +1,5 @@
 //! Keeps the key set and the feed fresh in the background.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use tokio::select;
 use tokio::time::sleep;
 
 use crate::gate::FeedError;
+use crate::pause::{backoff, jittered};
 use crate::registry::FetchError;
 use crate::shared::Shared;
 
@@ -84,7 +84,8 @@ async fn fetch_keys_from(
     Ok(())
 }
 
-/// Asks for the feed for ever.
+/// Asks for the feed for ever: often while no stream brings its news, else as often as it takes to know that it is
+/// fresh, and at once when a stream is lost.
 pub(crate) async fn keep_feed(shared: Arc<Shared>) {
     // Without keys no message verifies, and each would ask for keys that are being asked for anyway.
     shared.keys_known().await;
@@ -94,7 +95,14 @@ pub(crate) async fn keep_feed(shared: Arc<Shared>) {
         let heard = ask_feed(&shared).await;
         failures = if heard { 0 } else { failures + 1 };
         shared.feed_was_asked(heard);
-        sleep(jittered(backoff(every, failures, FEED_LONGEST_PAUSE.max(every)))).await;
+        let pause = match failures {
+            0 => shared.feed_pause(),
+            failures => backoff(every, failures, FEED_LONGEST_PAUSE.max(every)),
+        };
+        select! {
+            () = sleep(jittered(pause)) => {}
+            () = shared.feed_wanted() => {}
+        }
     }
 }
 
@@ -109,53 +117,20 @@ async fn ask_feed(shared: &Shared) -> bool {
 }
 
 async fn ask_feed_from(shared: &Shared, position: usize) -> Result<(), RoundError> {
-    let asked = shared.clock.now();
-    let path = format!("/v1/revocations?since={}", shared.gate.feed_cursor());
+    let question = shared.gate.ask(shared.clock.now());
+    let path = format!("/v1/revocations?since={}", question.since());
     let fetched = shared.registry.fetch(position, &path, None, Typ::Revocations.max_bytes()).await?;
     let body = fetched.map(|document| document.body).unwrap_or_default();
     let message = std::str::from_utf8(&body).map_err(|_| RoundError::NotText)?.trim();
-    let merged = shared.gate.merge(message, asked, shared.clock.now());
+    let answered = shared.gate.answer(message, &question, shared.clock.now());
     // A node that signs with a key that we do not know yet has published it before.
-    if merged == Err(FeedError::Refused(Refusal::UnknownKey)) {
+    if answered == Err(FeedError::Refused(Refusal::UnknownKey)) {
         shared.want_keys();
     }
-    Ok(merged?)
+    Ok(answered?)
 }
 
 fn give_up_on(shared: &Shared, position: usize, error: &RoundError) {
     shared.registry.failed(position);
     tracing::debug!(registry = shared.registry.address(position), %error, "trying the next address");
-}
-
-/// `first` for no failure or one, doubled for each further one, up to `longest`.
-fn backoff(first: Duration, failures: u32, longest: Duration) -> Duration {
-    first.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(longest)
-}
-
-/// Up to a tenth shorter, so that a fleet of guards does not ask in step. The hasher's keys are random per process
-/// and differ from call to call, which is chance enough here.
-fn jittered(pause: Duration) -> Duration {
-    let chance = RandomState::new().build_hasher().finish() % 1000;
-    pause - pause.mul_f64(0.1 * chance as f64 / 1000.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_the_longest() {
-        let pause =
-            |failures| backoff(Duration::from_millis(250), failures, Duration::from_secs(2)).as_millis();
-        assert_eq!([0, 1, 2, 3, 4, 5, 1_000_000].map(pause), [250, 250, 500, 1000, 2000, 2000, 2000]);
-    }
-
-    #[test]
-    fn jitter_takes_a_tenth_at_most() {
-        let pause = Duration::from_secs(10);
-        for _ in 0..1000 {
-            let jittered = jittered(pause);
-            assert!(jittered <= pause && jittered >= Duration::from_secs(9), "{jittered:?}");
-        }
-    }
 }

@@ -4,18 +4,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{ETAG, HeaderValue, IF_NONE_MATCH};
-use reqwest::Response;
+use http::header::{ACCEPT, ETAG, HeaderValue, IF_NONE_MATCH};
 use reqwest::redirect::Policy;
+use reqwest::{RequestBuilder, Response};
 use thiserror::Error;
+use tokio::time::timeout;
 
 use crate::config::{Config, ConfigError};
+use crate::events::{EVENT_STREAM, is_event_stream};
 use crate::tls;
 
 /// How long to wait for a connection and for an answer. Shorter than the feed may be silent in strict mode, so that
 /// another address can be tried in time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How often a connection that is in use must show that it lives. HTTP/2 sends everything to an address over one
+/// connection; if a network swallows that, a time limit ends the request but not the connection, and all further
+/// requests would go the same way.
+const PING_EVERY: Duration = Duration::from_secs(1);
 
 /// The nodes, and the one that last answered.
 #[derive(Debug)]
@@ -41,6 +48,10 @@ pub(crate) enum FetchError {
     Status(StatusCode),
     #[error("its answer is too long")]
     Oversize,
+    #[error("it did not answer in time")]
+    Timeout,
+    #[error("its answer is no stream of events")]
+    NoStream,
 }
 
 impl Registry {
@@ -48,7 +59,8 @@ impl Registry {
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::config(&config.root_certificates)?)
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
+            .http2_keep_alive_interval(PING_EVERY)
+            .http2_keep_alive_timeout(TIMEOUT)
             .redirect(Policy::none())
             .build()?;
         let addresses =
@@ -80,7 +92,7 @@ impl Registry {
         etag: Option<&HeaderValue>,
         max: usize,
     ) -> Result<Option<Document>, FetchError> {
-        let mut request = self.http.get(format!("{}{path}", self.address(position)));
+        let mut request = self.get(position, path).timeout(TIMEOUT);
         if let Some(etag) = etag {
             request = request.header(IF_NONE_MATCH, etag);
         }
@@ -90,6 +102,21 @@ impl Registry {
             StatusCode::NOT_MODIFIED if etag.is_some() => Ok(None),
             status => Err(FetchError::Status(status)),
         }
+    }
+
+    /// Opens a stream of events. Only its beginning must come in time: whoever reads it says how long it may be silent.
+    pub(crate) async fn open(&self, position: usize, path: &str) -> Result<Response, FetchError> {
+        let request = self.get(position, path).header(ACCEPT, EVENT_STREAM);
+        let response = timeout(TIMEOUT, request.send()).await.map_err(|_| FetchError::Timeout)??;
+        match response.status() {
+            StatusCode::OK if is_event_stream(response.headers()) => Ok(response),
+            StatusCode::OK => Err(FetchError::NoStream),
+            status => Err(FetchError::Status(status)),
+        }
+    }
+
+    fn get(&self, position: usize, path: &str) -> RequestBuilder {
+        self.http.get(format!("{}{path}", self.address(position)))
     }
 }
 

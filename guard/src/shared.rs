@@ -1,5 +1,6 @@
 //! What the layer and the background have in common.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -42,6 +43,9 @@ pub(crate) struct Shared {
     lone: Mutex<Lone<Weak<Line>>>,
     refetch: Mutex<Refetch>,
     keys_wanted: Notify,
+    feed_wanted: Notify,
+    /// Whether a stream brings the news of the feed.
+    is_streaming: AtomicBool,
     /// For those who wait for one.
     rounds: watch::Sender<Rounds>,
 }
@@ -69,6 +73,8 @@ impl Shared {
             metrics: Metrics::default(),
             refetch: Mutex::default(),
             keys_wanted: Notify::new(),
+            feed_wanted: Notify::new(),
+            is_streaming: AtomicBool::new(false),
             rounds: watch::Sender::default(),
             config,
             clock,
@@ -115,7 +121,7 @@ impl Shared {
     }
 
     /// Waits for a fetch of the key set, if one may be had now.
-    async fn newer_keys(&self) {
+    pub(crate) async fn newer_keys(&self) {
         let mut rounds = self.rounds.subscribe();
         let before = rounds.borrow().keys;
         if self.want_keys() != Advice::GiveUp {
@@ -171,6 +177,35 @@ impl Shared {
         self.rounds.send_modify(|rounds| rounds.feed += 1);
     }
 
+    /// How long to wait until the feed is asked again, after it answered.
+    pub(crate) fn feed_pause(&self) -> Duration {
+        if self.is_streaming() { self.config.feed_proof() } else { self.config.feed_poll }
+    }
+
+    /// Asks for a question to the feed now.
+    pub(crate) fn want_feed(&self) {
+        self.feed_wanted.notify_one();
+    }
+
+    pub(crate) async fn feed_wanted(&self) {
+        self.feed_wanted.notified().await;
+    }
+
+    pub(crate) fn stream_spoke(&self) {
+        self.metrics.stream_messages.add();
+        self.is_streaming.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the stream that is left had news.
+    pub(crate) fn stream_was_left(&self) -> bool {
+        self.metrics.stream_failures.add();
+        self.is_streaming.swap(false, Ordering::Relaxed)
+    }
+
+    fn is_streaming(&self) -> bool {
+        self.is_streaming.load(Ordering::Relaxed)
+    }
+
     /// Ends a session now.
     pub(crate) fn end(&self, id: &str, reason: EndReason) {
         let effect = self.sessions().end(id, reason);
@@ -220,6 +255,7 @@ impl Shared {
             lone_streams: self.lone().len(),
             cached: self.gate.cached(),
             keys: self.gate.keys().len(),
+            is_streaming: self.is_streaming(),
             feed_age: self.gate.feed_age(self.clock.now()),
         })
     }

@@ -8,7 +8,7 @@ use crate::testing::{at, claims, config, feed, keys, revoking, signer};
 fn gate_with(config: &Config) -> Gate {
     let gate = Gate::new(config);
     gate.set_keys(keys(&[signer()]));
-    gate.merge(&signer().sign_revocations(&feed(0, 1, 0)), at(0), at(0)).unwrap();
+    answer(&gate, &feed(0, 1, 0), 0).unwrap();
     gate
 }
 
@@ -20,9 +20,9 @@ fn best_effort() -> Gate {
     gate_with(&Config { feed: FeedPolicy::BestEffort, ..config() })
 }
 
-/// Hears of that revocation.
-fn hear(gate: &Gate, message: &Revocations, seconds: u64) -> Result<(), FeedError> {
-    gate.merge(&signer().sign_revocations(message), at(seconds), at(seconds))
+/// Asks the feed, and gets that message.
+fn answer(gate: &Gate, message: &Revocations, seconds: u64) -> Result<(), FeedError> {
+    gate.answer(&signer().sign_revocations(message), &gate.ask(at(seconds)), at(seconds))
 }
 
 fn verdict(gate: &Gate, claims: &Claims, seconds: u64) -> Result<(), Denial> {
@@ -107,7 +107,7 @@ fn a_revoked_descriptor_dies_when_the_feed_says_so() {
         ("client", "agent-7", Dead::Client),
         ("tenant", "acme", Dead::Tenant),
     ] {
-        let hears = |gate: &Gate| hear(gate, &revoking(kind, id, 101, 1), 1).unwrap();
+        let hears = |gate: &Gate| answer(gate, &revoking(kind, id, 101, 1), 1).unwrap();
         for gate in [strict, best_effort] {
             new_and_remembered(gate, hears, &claims(), 1, Err(Denial::Revoked(dead)));
         }
@@ -116,14 +116,14 @@ fn a_revoked_descriptor_dies_when_the_feed_says_so() {
 
 #[test]
 fn what_was_decided_after_the_revocation_lives() {
-    let hears = |gate: &Gate| hear(gate, &revoking("client", "agent-7", 100, 1), 1).unwrap();
+    let hears = |gate: &Gate| answer(gate, &revoking("client", "agent-7", 100, 1), 1).unwrap();
     new_and_remembered(strict, hears, &claims(), 1, Ok(()));
 }
 
 #[test]
 fn what_a_revoked_key_signed_is_dead_whatever_its_seq() {
     let revoked = Revocations { revoked_keys: [signer().kid().to_owned()].into(), ..feed(0, 2, 1) };
-    let hears = |gate: &Gate| hear(gate, &revoked, 1).unwrap();
+    let hears = |gate: &Gate| answer(gate, &revoked, 1).unwrap();
     let claims = Claims { seq: Seq::MAX, ..claims() };
     new_and_remembered(strict, hears, &claims, 1, Err(Denial::Revoked(Dead::Key)));
 }
@@ -132,9 +132,9 @@ fn what_a_revoked_key_signed_is_dead_whatever_its_seq() {
 fn a_revoked_key_does_not_speak_for_the_feed() {
     let gate = strict();
     let revoked = Revocations { revoked_keys: [signer().kid().to_owned()].into(), ..feed(0, 2, 1) };
-    hear(&gate, &revoked, 1).unwrap();
+    answer(&gate, &revoked, 1).unwrap();
     let resurrection = Revocations { incarnation: 2, seq: Seq::from_parts(2, 1).unwrap(), ..feed(0, 1, 2) };
-    assert_eq!(hear(&gate, &resurrection, 2), Err(FeedError::Refused(Refusal::UnknownKey)));
+    assert_eq!(answer(&gate, &resurrection, 2), Err(FeedError::Refused(Refusal::UnknownKey)));
     assert_eq!(verdict(&gate, &claims(), 2), Err(Denial::Revoked(Dead::Key)));
 }
 
@@ -157,7 +157,7 @@ fn a_feed_that_speaks_again_opens_a_strict_gate_again() {
     assert_eq!(verdict(&gate, &claims(), 1), Ok(()));
     assert_eq!(verdict(&gate, &claims(), 6), Err(Denial::FeedStale));
     assert_eq!(gate.cached(), 1, "nothing is to be verified anew");
-    hear(&gate, &feed(1, 1, 7), 7).unwrap();
+    answer(&gate, &feed(1, 1, 7), 7).unwrap();
     assert_eq!(verdict(&gate, &claims(), 7), Ok(()));
 }
 
@@ -172,9 +172,9 @@ fn a_strict_gate_is_shut_until_the_feed_was_heard() {
 #[test]
 fn a_feed_that_goes_back_is_no_sign_of_life_but_what_it_revokes_counts() {
     let gate = strict();
-    hear(&gate, &feed(1, 300, 1), 1).unwrap();
+    answer(&gate, &feed(1, 300, 1), 1).unwrap();
     let late = revoking("client", "agent-7", 200, 4);
-    assert_eq!(hear(&gate, &late, 4), Err(FeedError::Stale(Stale::GoesBack)));
+    assert_eq!(answer(&gate, &late, 4), Err(FeedError::Stale(Stale::GoesBack)));
     assert_eq!(gate.feed_age(at(4)), Some(Duration::from_secs(3)));
     assert_eq!(verdict(&gate, &claims(), 4), Err(Denial::Revoked(Dead::Client)));
 }
@@ -183,14 +183,27 @@ fn a_feed_that_goes_back_is_no_sign_of_life_but_what_it_revokes_counts() {
 fn the_feed_is_as_old_as_the_question() {
     let gate = strict();
     let answer = signer().sign_revocations(&feed(1, 1, 3));
-    gate.merge(&answer, at(2), at(4)).unwrap();
+    gate.answer(&answer, &gate.ask(at(2)), at(4)).unwrap();
     assert_eq!(gate.feed_age(at(5)), Some(Duration::from_secs(3)));
+}
+
+#[test]
+fn what_a_stream_brings_kills_at_once_and_keeps_no_strict_gate_open() {
+    let gate = strict();
+    assert_eq!(verdict(&gate, &claims(), 1), Ok(()));
+    let message = signer().sign_revocations(&revoking("client", "agent-8", 101, 5));
+    gate.hear(&message, at(5)).unwrap();
+    assert_eq!(verdict(&gate, &claims(), 5), Ok(()));
+    assert_eq!(verdict(&gate, &claims(), 6), Err(Denial::FeedStale));
+    let message = signer().sign_revocations(&revoking("client", "agent-7", 102, 6));
+    gate.hear(&message, at(6)).unwrap();
+    assert_eq!(verdict(&gate, &claims(), 6), Err(Denial::Revoked(Dead::Client)));
 }
 
 #[test]
 fn a_message_that_is_held_back_is_refused() {
     let gate = strict();
-    assert_eq!(hear(&gate, &feed(1, 1, 1), 16), Err(FeedError::Refused(Refusal::Expired)));
+    assert_eq!(answer(&gate, &feed(1, 1, 1), 16), Err(FeedError::Refused(Refusal::Expired)));
 }
 
 #[test]
@@ -199,7 +212,7 @@ fn a_stream_outlasts_its_descriptor_while_the_feed_speaks() {
     let verified = gate.check(&signer().sign(&claims()), at(1)).unwrap();
     assert!(gate.vouches(&verified, at(64)), "the descriptor has not ended");
     assert!(!gate.vouches(&verified, at(65)), "the feed is silent");
-    hear(&gate, &feed(1, 1, 65), 65).unwrap();
+    answer(&gate, &feed(1, 1, 65), 65).unwrap();
     assert!(gate.vouches(&verified, at(70)));
     assert!(!gate.vouches(&verified, at(71)));
 }

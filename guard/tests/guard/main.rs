@@ -8,4 +8,5 @@ mod outage;
 mod registry;
 mod sessions;
 mod stateless;
+mod stream;
 mod world;

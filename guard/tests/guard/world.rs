@@ -17,7 +17,7 @@ use hapi_guard::{Clock, Config, Guard, Mode, Moment, Snapshot, Verified};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::registry::{FakeRegistry, serve};
+use crate::registry::{FakeRegistry, Stream, serve};
 
 pub(crate) const ISS: &str = "https://registry.example";
 pub(crate) const AUD: &str = "https://weather.example/mcp";
@@ -102,21 +102,47 @@ impl World {
 
     /// Starts everything, and waits until the guard knows keys and feed.
     pub(crate) async fn new(change: impl FnOnce(&mut Config)) -> Self {
-        let world = Self::new_without_registry(change, |_| {}).await;
-        within("keys and feed", world.guard.ready()).await;
-        until("the feed was heard", || world.metrics().feed_age.is_some()).await;
+        Self::new_without_registry(change, |_| {}).await.ready().await
+    }
+
+    /// With a registry that streams, and a guard that listens.
+    pub(crate) async fn streaming() -> Self {
+        let streams = |registry: &FakeRegistry| registry.says().stream = Stream::Events;
+        let world = Self::new_without_registry(|_| {}, streams).await.ready().await;
+        until("the guard listens", || world.metrics().is_streaming).await;
         world
+    }
+
+    /// With a second address, and what each of them says about streams.
+    pub(crate) async fn of_two(first: Stream, second: Stream) -> (Self, FakeRegistry) {
+        let clock = Arc::new(TestClock::default());
+        let registry = FakeRegistry::start(Arc::clone(&clock)).await;
+        let other = FakeRegistry::start(Arc::clone(&clock)).await;
+        registry.says().stream = first;
+        other.says().stream = second;
+        let change = |config: &mut Config| config.registries.push(other.url.clone());
+        (Self::start(clock, registry, change).await.ready().await, other)
+    }
+
+    async fn ready(self) -> Self {
+        within("keys and feed", self.guard.ready()).await;
+        until("the feed was heard", || self.metrics().feed_age.is_some()).await;
+        self
     }
 
     pub(crate) async fn new_without_registry(
         change: impl FnOnce(&mut Config),
         before: impl FnOnce(&FakeRegistry),
     ) -> Self {
-        static PROVIDER: Once = Once::new();
-        PROVIDER.call_once(|| rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap());
         let clock = Arc::new(TestClock::default());
         let registry = FakeRegistry::start(Arc::clone(&clock)).await;
         before(&registry);
+        Self::start(clock, registry, change).await
+    }
+
+    async fn start(clock: Arc<TestClock>, registry: FakeRegistry, change: impl FnOnce(&mut Config)) -> Self {
+        static PROVIDER: Once = Once::new();
+        PROVIDER.call_once(|| rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap());
         let mut config = Config::new(ISS, "ai.acme/weather", AUD, [registry.url.clone()]);
         config.feed_poll = Duration::from_millis(20);
         change(&mut config);
