@@ -6,6 +6,7 @@ use crate::authority::Authority;
 use crate::builder::Builder;
 use crate::history::Histories;
 use crate::nodes::Nodes;
+use crate::pause::Pause;
 use crate::transport::Transport;
 
 /// A client of one cluster. Cheap to clone; clones share connections, key set, budgets and hard stops.
@@ -18,6 +19,7 @@ pub(crate) struct Inner {
     pub(crate) transport: Transport,
     pub(crate) authority: Authority,
     pub(crate) histories: Histories,
+    pub(crate) pause: Pause,
 }
 
 impl Client {
@@ -27,7 +29,7 @@ impl Client {
     }
 
     pub(crate) fn new(nodes: Nodes, transport: Transport, issuer: Option<String>) -> Self {
-        let (authority, histories) = (Authority::new(issuer), Histories::default());
-        Self(Arc::new(Inner { nodes, transport, authority, histories }))
+        let (authority, histories, pause) = (Authority::new(issuer), Histories::default(), Pause::default());
+        Self(Arc::new(Inner { nodes, transport, authority, histories, pause }))
     }
 }

@@ -61,7 +61,8 @@ pub enum ConnectError {
         /// The sentence for humans.
         detail: String,
     },
-    /// The client or its tenant asks too often. No other node was tried: they count together.
+    /// The client or its tenant asks too often. No other node was tried, since each gives its share of one budget;
+    /// and none is asked for anything until the wait is over.
     #[error("rate limited; try again in {} s", .retry_after.as_secs())]
     RateLimited {
         /// How long to wait.
@@ -140,6 +141,9 @@ impl Client {
         if let Some(stop) = &history.stop {
             return Err(stop.into());
         }
+        if let Some(retry_after) = self.0.pause.left(Instant::now()) {
+            return Err(ConnectError::RateLimited { retry_after });
+        }
         let answer = self.0.ask(request, &mut history).await?;
         let boarding = self.0.judge(request, &answer, &mut history).await?;
         history.budget.succeed();
@@ -204,6 +208,8 @@ impl Inner {
         let error = ConnectError::from(&problem);
         if problem.is_hard_stop() {
             history.stop = Some(problem);
+        } else if let ConnectError::RateLimited { retry_after } = error {
+            self.pause.extend(Instant::now(), retry_after);
         }
         Err(error)
     }

@@ -7,6 +7,7 @@
 //! - It keeps a retry budget per server: at most [`MAX_TRIES`] without success in [`BUDGET_WINDOW`], over all
 //!   calls.
 //! - It obeys hard stops: after `server_revoked` and its like it asks no more, until [`Client::forget`].
+//! - It waits as long as a rate limit says: until then it asks for no server.
 //! - It trusts no answer: signature, issuer, audience, times and server are checked against the cluster's key
 //!   set.
 //!
@@ -41,6 +42,7 @@ mod extras;
 mod history;
 mod keys;
 mod nodes;
+mod pause;
 mod problem;
 mod session;
 mod tls;

@@ -5,7 +5,7 @@ mod record;
 
 pub(crate) use elsewhere::Answered;
 
-use crate::{clock, faults, issuance_log::IssuanceLog, problem::Problem, signing::Signing};
+use crate::{budget::Budgets, clock, faults, issuance_log::IssuanceLog, problem::Problem, signing::Signing};
 use hapi_descriptor::{Claims, ClientClaim, Jti, SCOPE_CONNECT, Seq, ServerClaim, Signer};
 use hapi_raft::{Permit, Replica, Verdict};
 use hapi_registry_state::{ConnectRequest, Credential, Decision, Issuer, NodeId, Refusal, Registry};
@@ -53,6 +53,8 @@ pub(crate) struct Desk {
     pub(crate) signing: Arc<Signing>,
     /// Where decisions are written down before they are answered.
     pub(crate) log: IssuanceLog,
+    /// What clients and tenants have asked for here lately.
+    pub(crate) budgets: Budgets,
     /// How long a connect waits for a lease or a leader.
     pub(crate) handover_wait: Duration,
     /// Whether this node's clocks may stand still unnoticed: a majority then confirms each descriptor.
@@ -64,6 +66,10 @@ pub(crate) struct Issued {
     pub(crate) descriptor: String,
     pub(crate) decision: Decision,
 }
+
+/// Whether an ask has been counted here: once, however often it is tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counted(bool);
 
 /// A signed descriptor that nobody has seen yet.
 struct Signed {
@@ -94,12 +100,17 @@ impl Desk {
     /// Decides by this node's own lease. `None` if it may not decide now.
     ///
     /// Nothing is asked of other nodes, but in strict mode. An attempt that was overtaken is made once more.
-    pub(crate) async fn issue_here(&self, replica: &Replica, ask: &Ask) -> Result<Option<Issued>, Problem> {
+    async fn issue_here(
+        &self,
+        replica: &Replica,
+        ask: &Ask,
+        counted: &mut Counted,
+    ) -> Result<Option<Issued>, Problem> {
         if let Some(index) = ask.min_index {
             Box::pin(self.wait_for(replica, ask, index)).await?;
         }
         for last in [false, true] {
-            match self.attempt(replica, ask, last).await {
+            match self.attempt(replica, ask, counted, last).await {
                 Ok(issued) => return Ok(Some(issued)),
                 Err(Miss::Unfit) => return Ok(None),
                 Err(Miss::Overtaken) => {}
@@ -114,8 +125,17 @@ impl Desk {
     /// more, and then the *captured* lease must still be valid. The last read is the issue instant.
     ///
     /// What rarely happens is boxed: the future of the usual way is moved about, and is to be small.
-    async fn attempt(&self, replica: &Replica, ask: &Ask, last: bool) -> Result<Issued, Miss> {
+    async fn attempt(
+        &self,
+        replica: &Replica,
+        ask: &Ask,
+        counted: &mut Counted,
+        last: bool,
+    ) -> Result<Issued, Miss> {
         let mut permit = replica.permit().ok_or(Miss::Unfit)?;
+        if permit.state().has_connect_budgets() {
+            self.count(replica, &permit, ask, counted)?;
+        }
         let signed = match self.sign(replica, &permit, ask)? {
             Ok(signed) => signed,
             Err((issuer, refusal)) => {
@@ -131,6 +151,29 @@ impl Desk {
         self.log.commit(&record.issued(&signed)).await.map_err(|_| Problem::issuance_log_unavailable())?;
         let Signed { descriptor, decision, .. } = signed;
         Ok(Issued { descriptor, decision })
+    }
+
+    /// Counts the ask against the budgets of the client that asks, whatever it will be answered. Whoever proves to be
+    /// no client spends nothing; a node that could not decide leaves the counting to the one that does.
+    ///
+    /// When a budget is spent, that is the answer, and no line in the issuance log: a flood must not fill it.
+    fn count(
+        &self,
+        replica: &Replica,
+        permit: &Permit,
+        ask: &Ask,
+        counted: &mut Counted,
+    ) -> Result<(), Problem> {
+        let state = permit.state();
+        if counted.0 || !self.can_sign(state, replica.node_id()) {
+            return Ok(());
+        }
+        let Some(caller) = state.authenticate(&ask.credential, permit.wall()) else { return Ok(()) };
+        let Some(client) = &caller.client else { return Ok(()) };
+        counted.0 = true;
+        let (tenant, index) = (caller.tenant.as_ref(), state.applied());
+        let spent = self.budgets.spend(state.connect_budgets(tenant), client, tenant);
+        spent.map_err(|spent| Problem::rate_limited(spent.to_string(), spent.wait()).at(index))
     }
 
     fn sign(

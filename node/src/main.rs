@@ -9,6 +9,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod api;
 mod auth;
+mod budget;
 mod cli;
 mod clock;
 mod clock_source;

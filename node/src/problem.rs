@@ -8,6 +8,7 @@ use axum::{
 use hapi_raft::{ProposeError, ReadError, TransferError};
 use hapi_registry_state::{Refusal, Rejection};
 use serde::Serialize;
+use std::time::Duration;
 use utoipa::ToSchema;
 
 mod oauth;
@@ -89,6 +90,14 @@ impl Problem {
     pub(crate) fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
         Self { retry_after: Some(1), ..problem }
+    }
+
+    /// Too many connects for a budget. Whole seconds, so that whoever waits for them is not early again.
+    pub(crate) fn rate_limited(detail: impl Into<String>, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let retry_after = u32::try_from(seconds.max(1)).unwrap_or(u32::MAX);
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
+        Self { retry_after: Some(retry_after), ..problem }
     }
 
     /// This node may not decide connects now, and no other one was found that may.
@@ -255,5 +264,18 @@ impl IntoResponse for Problem {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_told_in_whole_seconds_and_never_as_none() {
+        for (wait, seconds) in [(0, 1), (1, 1), (1_000, 1), (1_001, 2), (59_999, 60)] {
+            let problem = Problem::rate_limited("too many", Duration::from_millis(wait));
+            assert_eq!(problem.retry_after, Some(seconds), "{wait} ms");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     api::{Api, Replays, router},
+    budget::Budgets,
     clock::SystemEnvironment,
     clock_source::{self, ClockSource, ClockTrust},
     config::Config,
@@ -130,6 +131,7 @@ fn open_desk(config: &Config, log: IssuanceLog, clock_source: &ClockSource) -> R
         issuer: config.issuer.clone(),
         signing: Arc::new(signing),
         log,
+        budgets: Budgets::default(),
         handover_wait: Duration::from_millis(config.lease.handover_wait_ms),
         distrusts_clock: AtomicBool::new(!clock_source.trusted),
     })

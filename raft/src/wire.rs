@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 /// The version of everything this crate writes with [`encode`].
-pub(crate) const VERSION: u16 = 2;
+pub(crate) const VERSION: u16 = 3;
 
 /// What a decoded value may claim in memory. Lengths inside a message are claims of its sender: without a
 /// limit, a few bytes could ask for gigabytes. Messages themselves are bounded far below this.

@@ -1,6 +1,6 @@
 //! Settings that change decisions, and therefore are replicated.
 
-use crate::{Glob, Outcome, Principal, Registry, Rejection, Right, ServerName};
+use crate::{Glob, Outcome, Principal, Registry, Rejection, Right, ServerName, connect_budget};
 use serde::{Deserialize, Serialize};
 
 /// The shortest life of a descriptor, in seconds.
@@ -45,6 +45,14 @@ pub struct Settings {
     pub strict: bool,
     /// Servers for whose descriptors that holds, whatever the cluster does.
     pub strict_servers: Vec<Glob>,
+    /// How many connects each client may ask for in a minute, over the whole cluster; 0 is any number.
+    ///
+    /// A rate denies nothing: no decision knows of it, and a connect that came too early may be asked for again. That
+    /// a change of settings is sealed whatever it changes is welcome all the same: once it is acknowledged, every node
+    /// counts by it.
+    pub client_connects_per_minute: u32,
+    /// The same for all clients of a tenant together, where the tenant has no number of its own.
+    pub tenant_connects_per_minute: u32,
 }
 
 impl Default for Settings {
@@ -59,6 +67,8 @@ impl Default for Settings {
             key_prepublish: 60,
             strict: false,
             strict_servers: Vec::new(),
+            client_connects_per_minute: 0,
+            tenant_connects_per_minute: 0,
         }
     }
 }
@@ -85,6 +95,10 @@ pub struct SettingsPatch {
     pub strict: Option<bool>,
     /// See [`Settings::strict_servers`].
     pub strict_servers: Option<Vec<Glob>>,
+    /// See [`Settings::client_connects_per_minute`].
+    pub client_connects_per_minute: Option<u32>,
+    /// See [`Settings::tenant_connects_per_minute`].
+    pub tenant_connects_per_minute: Option<u32>,
 }
 
 impl SettingsPatch {
@@ -99,6 +113,12 @@ impl SettingsPatch {
             key_prepublish: self.key_prepublish.unwrap_or(old.key_prepublish),
             strict: self.strict.unwrap_or(old.strict),
             strict_servers: self.strict_servers.clone().unwrap_or_else(|| old.strict_servers.clone()),
+            client_connects_per_minute: self
+                .client_connects_per_minute
+                .unwrap_or(old.client_connects_per_minute),
+            tenant_connects_per_minute: self
+                .tenant_connects_per_minute
+                .unwrap_or(old.tenant_connects_per_minute),
         }
     }
 }
@@ -132,7 +152,8 @@ impl Settings {
             let text = "key_prepublish is 60 to 86400 seconds, at least twice the max-age of the key set; 0 is for tests";
             return Err(Rejection::Invalid(text.into()));
         }
-        Ok(())
+        connect_budget::check("client_connects_per_minute", self.client_connects_per_minute)?;
+        connect_budget::check("tenant_connects_per_minute", self.tenant_connects_per_minute)
     }
 }
 

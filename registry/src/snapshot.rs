@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The form of the records. Raised when an older reader could misread them.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// The largest record, in bytes: well above the largest document.
 const MAX_RECORD: usize = 1 << 20;
@@ -173,7 +173,7 @@ impl Builder {
             Record::Namespace(k, v) => drop(registry.namespaces.insert(k, v)),
             Record::Moderation(k, v) => drop(registry.moderation.insert(k, v)),
             Record::Client(k, v) => drop(registry.clients.insert(k, v)),
-            Record::Tenant(k, v) => drop(registry.tenants.insert(k, v)),
+            Record::Tenant(k, v) => registry.restore_tenant(k, v),
             Record::Token(k, v) => drop(registry.tokens.insert(k, v)),
             Record::Key(k, v) => drop(registry.keys.insert(k, v)),
             Record::Member(k, v) => drop(registry.roster.insert(k, v)),

@@ -31,6 +31,8 @@ pub struct Registry {
     pub(crate) moderation: OrdMap<Subject, Arc<Moderation>>,
     pub(crate) clients: OrdMap<ClientId, Arc<Client>>,
     pub(crate) tenants: OrdMap<TenantId, Arc<Tenant>>,
+    /// How many of them have a budget of their own.
+    pub(crate) tenants_with_budget: usize,
     pub(crate) tokens: OrdMap<TokenId, Arc<Token>>,
     pub(crate) keys: OrdMap<Kid, Arc<SigningKey>>,
     pub(crate) roster: OrdMap<NodeId, Arc<Member>>,
@@ -61,6 +63,7 @@ impl Default for Registry {
             moderation: OrdMap::new(),
             clients: OrdMap::new(),
             tenants: OrdMap::new(),
+            tenants_with_budget: 0,
             tokens: OrdMap::new(),
             keys: OrdMap::new(),
             roster: OrdMap::new(),

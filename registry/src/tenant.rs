@@ -1,6 +1,8 @@
 //! Tenants: which servers a company's clients may reach. Lists of globs, no expressions.
 
-use crate::{Glob, Namespace, Outcome, Principal, Registry, Rejection, Right, ServerName, TenantId};
+use crate::{
+    Glob, Namespace, Outcome, Principal, Registry, Rejection, Right, ServerName, TenantId, connect_budget,
+};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -22,6 +24,10 @@ pub struct Tenant {
     /// Descriptors for this tenant's clients take a round with a majority: see
     /// [`Settings::strict`](crate::Settings::strict).
     pub strict: bool,
+    /// How many connects all its clients together may ask for in a minute, over the whole cluster; 0 is any number,
+    /// absent is what [`Settings::tenant_connects_per_minute`](crate::Settings::tenant_connects_per_minute) says.
+    /// A rate and no rule: a change of it alone forbids no descriptor.
+    pub connects_per_minute: Option<u32>,
 }
 
 impl Tenant {
@@ -46,7 +52,8 @@ impl Registry {
                 "each list of a tenant has at most {MAX_LISTED} entries"
             )));
         }
-        self.tenants.insert(id.clone(), Arc::new(tenant.clone()));
+        connect_budget::check("connects_per_minute", tenant.connects_per_minute.unwrap_or(0))?;
+        self.restore_tenant(id.clone(), Arc::new(tenant.clone()));
         Ok(Outcome::Done)
     }
 

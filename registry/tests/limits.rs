@@ -8,8 +8,9 @@ mod world;
 
 use hapi_registry_state::{
     Act, ClientId, Command, Entry, Imported, NewToken, NodeId, Outcome, Principal, Registry, Rejection, Role,
-    ServerJson, Status, Subject, Tenant, Timestamp, snapshot,
+    ServerJson, SettingsPatch, Status, Subject, Tenant, TenantId, Timestamp, snapshot,
 };
+use std::num::NonZeroU32;
 use world::{Draft, document, presented, public_key};
 
 /// A registry with one operator.
@@ -172,6 +173,38 @@ fn lists_have_bounds_and_the_longest_survive_a_snapshot() {
     assert_eq!(invalid(&too_long), "a token has at most 1000 namespaces");
     assert_eq!(cluster.operate(Command::CreateToken(publisher(1_000))), Outcome::Done);
     assert_eq!(cluster.restored().hash(), cluster.0.hash());
+}
+
+#[test]
+fn a_tenants_own_budget_goes_before_the_settings_and_draining_nodes_have_no_share() {
+    let mut cluster = Cluster::new();
+    let id: TenantId = "globex".parse().unwrap();
+    let put = |connects_per_minute| Command::PutTenant {
+        id: "globex".parse().unwrap(),
+        tenant: Tenant { connects_per_minute, ..Tenant::default() },
+    };
+    assert!(!cluster.0.has_connect_budgets());
+    for node in 1..=3 {
+        let join = Command::JoinRoster { http: "https://a.example".into(), version: "1".into() };
+        cluster.apply(Principal::Node(NodeId(node)), join);
+    }
+    let settings = SettingsPatch {
+        client_connects_per_minute: Some(6),
+        tenant_connects_per_minute: Some(60),
+        ..SettingsPatch::default()
+    };
+    assert_eq!(cluster.operate(Command::UpdateSettings(settings)), Outcome::Done);
+    let numbers = |cluster: &Cluster, tenant| {
+        let budgets = cluster.0.connect_budgets(tenant);
+        (budgets.client.map_or(0, NonZeroU32::get), budgets.tenant.map_or(0, NonZeroU32::get), budgets.nodes)
+    };
+    for (own, tenant) in [(None, 60), (Some(7), 7), (Some(0), 0)] {
+        assert_eq!(cluster.operate(put(own)), Outcome::Done);
+        assert_eq!(numbers(&cluster, Some(&id)), (6, tenant, 3));
+    }
+    assert_eq!(numbers(&cluster, None), (6, 0, 3), "a client of no tenant");
+    cluster.operate(Command::DrainNode(NodeId(2)));
+    assert_eq!(numbers(&cluster, None), (6, 0, 2));
 }
 
 fn invalid(outcome: &Outcome) -> &str {

@@ -26,7 +26,7 @@ const PAGE_CACHE_BYTES: u64 = 32 << 20;
 /// How long sled may take to let go of its files, and far more than it does.
 const RELEASE: Duration = Duration::from_secs(5);
 /// The format of the whole data folder.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 
 /// The database of a data folder.
 #[derive(Clone, Debug)]

@@ -43,6 +43,23 @@ async fn a_rate_limit_is_not_taken_to_another_node() {
 }
 
 #[tokio::test]
+async fn a_rate_limit_is_waited_out_for_whatever_server() {
+    let limited = Reply::RetryAfter(429, 1, problem_body(429, "rate_limited"));
+    let node = Node::start([limited]).await;
+    let client = client([&node.url]);
+    let mut wait = Duration::from_secs(1);
+    for server in [SERVER, SERVER, "ai.acme/weather"] {
+        let error = client.connect(&ConnectRequest::new(server)).await.unwrap_err();
+        let ConnectError::RateLimited { retry_after } = error else { panic!("{error:?}") };
+        assert!(retry_after <= wait);
+        wait = retry_after;
+    }
+    assert_eq!(node.connects(), 1, "asked once, and then not at all");
+    tokio::time::sleep(wait).await;
+    client.connect(&request()).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_mcp_server_that_is_down_is_down_for_every_node() {
     let down = Reply::RetryAfter(503, 9, problem_body(503, "server_unavailable"));
     let (a, b) = (Node::start([down]).await, Node::start([]).await);

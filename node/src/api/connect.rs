@@ -100,6 +100,10 @@ impl From<Issued> for ConnectAnswer {
     post, path = "/v1/connect", tag = "connect", request_body = ConnectBody,
     responses(
         (status = 200, description = "A short-lived Connect Descriptor", body = ConnectAnswer),
+        (
+            status = 429, description = "The budget of the client or of its tenant is spent", body = ProblemBody,
+            headers(("Retry-After" = u32, description = "Seconds to wait")),
+        ),
         (status = "default", description = "A refusal", body = ProblemBody),
     )
 )]
@@ -130,6 +134,10 @@ pub(crate) async fn connect(
     post, path = "/x/ai.com.mcp/connect", tag = "connect", request_body = ConnectBody,
     responses(
         (status = 200, description = "A short-lived Connect Descriptor", body = ConnectAnswer),
+        (
+            status = 429, description = "The budget of the client or of its tenant is spent", body = ProblemBody,
+            headers(("Retry-After" = u32, description = "Seconds to wait")),
+        ),
         (status = "default", description = "A refusal", body = ProblemBody),
     )
 )]

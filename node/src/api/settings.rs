@@ -27,7 +27,8 @@ pub(crate) async fn show(
     patch, path = "/v1/settings", tag = "governance",
     request_body(content = Object, description = "Any of `governed`, `anonymous_reads`, \
         `allow_insecure_endpoints`, `ttl_default`, `ttl_min`, `ttl_max`, `key_prepublish`, `strict`, \
-        `strict_servers`"),
+        `strict_servers`, `client_connects_per_minute`, `tenant_connects_per_minute` (of each over the whole cluster, \
+        0 is any number)"),
     responses((status = 200, body = Object), (status = "default", body = ProblemBody))
 )]
 pub(crate) async fn change(

@@ -25,7 +25,7 @@ pub(crate) struct TenantList {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ShownTenant {
     id: String,
-    /// `allow`, `block`, `require_verified`, `private_namespaces`.
+    /// `allow`, `block`, `require_verified`, `private_namespaces`, `strict`, `connects_per_minute`.
     #[serde(flatten)]
     #[schema(value_type = Object)]
     policy: Tenant,
@@ -50,7 +50,9 @@ pub(crate) async fn list(
 /// Register or change a tenant: `allow` and `block` are globs over server names, `block` wins.
 #[utoipa::path(
     put, path = "/v1/tenants/{id}", tag = "governance", params(("id" = String, Path)),
-    request_body(content = Object, description = "`allow`?, `block`?, `require_verified`?, `private_namespaces`?, `strict`?"),
+    request_body(content = Object, description = "`allow`?, `block`?, `require_verified`?, `private_namespaces`?, \
+        `strict`?, `connects_per_minute`? (of all its clients together; 0 is any number, absent is what the settings \
+        say)"),
     responses((status = 200, body = ShownTenant), (status = "default", body = ProblemBody))
 )]
 pub(crate) async fn put(

@@ -15,7 +15,8 @@ const LISTS: [&str; 1] = ["strict_servers"];
 ///
 /// Keys: governed (all, verified), anonymous_reads, allow_insecure_endpoints (true, false), ttl_default, ttl_min,
 /// ttl_max, key_prepublish (seconds), strict (true, false: a quorum confirms every connect), strict_servers (globs
-/// with commas: only those of these servers).
+/// with commas: only those of these servers), client_connects_per_minute, tenant_connects_per_minute (of each over
+/// the whole cluster; 0: any number).
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = "Example:
   hapi-registry settings set governed=verified ttl_max=60

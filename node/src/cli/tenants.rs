@@ -12,6 +12,7 @@ const COLUMNS: &[table::Column] = &[
     ("BLOCK", "/block"),
     ("REQUIRE VERIFIED", "/require_verified"),
     ("STRICT", "/strict"),
+    ("CONNECTS PER MINUTE", "/connects_per_minute"),
     ("PRIVATE NAMESPACES", "/private_namespaces"),
 ];
 
@@ -49,6 +50,10 @@ pub(crate) struct Put {
     /// A quorum confirms every connect of its clients: no lease is relied on, and each takes a round trip more
     #[arg(long)]
     strict: bool,
+    /// How many connects all its clients together may ask for in a minute, over the whole cluster; 0: any number;
+    /// without it, as the settings say
+    #[arg(long, value_name = "NUMBER")]
+    connects_per_minute: Option<u32>,
     /// A private namespace that its clients see; may be repeated
     #[arg(long = "private-namespace", value_name = "NAMESPACE")]
     private_namespaces: Vec<String>,
@@ -96,6 +101,33 @@ impl Put {
         if self.strict {
             body["strict"] = json!(true);
         }
+        if let Some(connects) = self.connects_per_minute {
+            body["connects_per_minute"] = json!(connects);
+        }
         body
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        put: Put,
+    }
+
+    fn body(line: &str) -> Value {
+        Line::try_parse_from(line.split(' ')).unwrap().put.body()
+    }
+
+    #[test]
+    fn a_budget_that_is_not_named_is_left_to_the_settings_and_0_is_none() {
+        assert_eq!(body("put acme").get("connects_per_minute"), None);
+        assert_eq!(body("put acme --connects-per-minute 0")["connects_per_minute"], 0);
+        assert_eq!(body("put acme --connects-per-minute 600")["connects_per_minute"], 600);
     }
 }

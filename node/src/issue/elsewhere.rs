@@ -1,6 +1,6 @@
 //! A connect that this node may not decide: the leader may, or a lease may come.
 
-use super::{Ask, Desk, Issued};
+use super::{Ask, Counted, Desk, Issued};
 use crate::{api::ConnectAnswer, metrics::Metrics, problem::Problem};
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -41,9 +41,10 @@ impl Desk {
         metrics: &Metrics,
         ask: &Ask,
     ) -> Result<Answered, Problem> {
-        match self.issue_here(replica, ask).await? {
+        let mut counted = Counted::default();
+        match self.issue_here(replica, ask, &mut counted).await? {
             Some(issued) => Ok(Answered::Here(Box::new(issued))),
-            None => Box::pin(self.issue_elsewhere(replica, metrics, ask)).await,
+            None => Box::pin(self.issue_elsewhere(replica, metrics, ask, counted)).await,
         }
     }
 
@@ -52,6 +53,7 @@ impl Desk {
         replica: &Replica,
         metrics: &Metrics,
         ask: &Ask,
+        mut counted: Counted,
     ) -> Result<Answered, Problem> {
         let deadline = Instant::now() + self.handover_wait;
         let mut waited = false;
@@ -68,7 +70,7 @@ impl Desk {
             }
             waited = true;
             sleep(LOOK).await;
-            if let Some(issued) = self.issue_here(replica, ask).await? {
+            if let Some(issued) = self.issue_here(replica, ask, &mut counted).await? {
                 metrics.waited(Some("lease"));
                 return Ok(Answered::Here(Box::new(issued)));
             }
@@ -84,7 +86,7 @@ impl Desk {
         request: &[u8],
     ) -> Option<Vec<u8>> {
         let ask: Ask = serde_json::from_slice(request).ok()?;
-        let issued = self.issue_here(replica, &ask).await.transpose()?;
+        let issued = self.issue_here(replica, &ask, &mut Counted::default()).await.transpose()?;
         metrics.decision(issued.as_ref().map_or_else(Problem::code, |_| "ok"));
         let handed = match issued {
             Ok(issued) => Handed {

@@ -175,6 +175,7 @@ mod tests {
             "variable_required",
             "invalid_request",
             "issuance_log_unavailable",
+            "rate_limited",
         ] {
             assert_ne!(OAuthProblem::refused(code, "", None, None).error, "server_error", "{code}");
         }

@@ -1,6 +1,8 @@
 //! The invariants, one file each. Cheap ones are checked after every entry, the others at the end of a
 //! sequence: since sequences have any length, that is after any entry too.
 
+#[path = "invariants/a_budget_is_known_exactly_while_there_is_one.rs"]
+mod a_budget_is_known_exactly_while_there_is_one;
 #[path = "invariants/a_resource_leads_to_its_owner_alone.rs"]
 mod a_resource_leads_to_its_owner_alone;
 #[path = "invariants/a_revoked_subject_never_connects.rs"]
@@ -61,6 +63,7 @@ fn after_every_entry(step: &Step<'_>) {
     keys_are_few_and_one_signs::check(step.after);
     latest_is_the_highest_that_is_not_deleted::check(step.after);
     every_client_is_known_and_so_is_its_tenant::check(step.after);
+    a_budget_is_known_exactly_while_there_is_one::check(step.after);
 }
 
 fn at_the_end(registry: &Registry) {

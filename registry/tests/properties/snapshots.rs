@@ -14,10 +14,10 @@ fn records(registry: &Registry) -> Vec<Vec<u8>> {
     snapshot::records(registry).collect()
 }
 
-/// What a hash does not see: the versions that are kept at hand, and so the answers.
-fn answers(registry: &Registry) -> (Vec<Option<Server>>, String) {
+/// What a hash does not see: the versions that are kept at hand, and so the answers; whether there is a budget.
+fn answers(registry: &Registry) -> (Vec<Option<Server>>, bool, String) {
     let servers = crate::cast::names().map(|name| registry.server(&name).cloned()).collect();
-    (servers, format!("{:?}", connects::all(registry)))
+    (servers, registry.has_connect_budgets(), format!("{:?}", connects::all(registry)))
 }
 
 proptest! {
@@ -97,5 +97,5 @@ proptest! {
 #[test]
 fn another_form_is_refused_by_name() {
     let error = snapshot::Builder::new(snapshot::VERSION + 1).err().unwrap();
-    assert_eq!(error.to_string(), "the snapshot has form 3, this software reads form 2");
+    assert_eq!(error.to_string(), "the snapshot has form 4, this software reads form 3");
 }

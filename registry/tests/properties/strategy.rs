@@ -217,25 +217,45 @@ fn put_client() -> impl Strategy<Value = Command> {
 fn put_tenant() -> impl Strategy<Value = Command> {
     let globs = || vec(select(&["*", "a.x/*", "b.y/*", "*/one", "b.y/two"][..]), 0..2);
     let private = vec(select(&NAMESPACES[..]), 0..2);
-    (select(&TENANTS[..]), option::of(globs()), globs(), any::<bool>(), private).prop_map(
-        |(id, allow, block, require_verified, private)| {
+    (select(&TENANTS[..]), option::of(globs()), globs(), any::<bool>(), private, option::of(budget()))
+        .prop_map(|(id, allow, block, require_verified, private, connects_per_minute)| {
             let parse = |globs: Vec<&str>| globs.iter().map(|glob| glob.parse().unwrap()).collect();
             let private_namespaces = private.iter().map(|namespace| namespace.parse().unwrap()).collect();
             let (allow, block) = (allow.map(parse), parse(block));
-            let tenant = Tenant { allow, block, require_verified, private_namespaces, strict: false };
+            let tenant = Tenant {
+                allow,
+                block,
+                require_verified,
+                private_namespaces,
+                strict: false,
+                connects_per_minute,
+            };
             Command::PutTenant { id: id.parse().unwrap(), tenant }
-        },
-    )
+        })
+}
+
+/// Often none, once in a while too large.
+fn budget() -> impl Strategy<Value = u32> {
+    prop_oneof![3 => Just(0), 3 => 1..100_u32, 1 => Just(u32::MAX)]
 }
 
 fn settings() -> impl Strategy<Value = Command> {
     let governed = option::of(prop_oneof![3 => Just(Governed::All), 1 => Just(Governed::Verified)]);
     let number = || option::of(prop_oneof![0..200_u32, Just(u32::MAX)]);
-    (governed, number(), number(), number(), number()).prop_map(
-        |(governed, ttl_default, ttl_min, ttl_max, key_prepublish)| {
-            let rest = SettingsPatch::default();
-            let patch = SettingsPatch { governed, ttl_default, ttl_min, ttl_max, key_prepublish, ..rest };
-            Command::UpdateSettings(patch)
+    let ttl = (number(), number(), number());
+    (governed, ttl, number(), option::of(budget()), option::of(budget())).prop_map(
+        |(governed, ttl, key_prepublish, client_connects_per_minute, tenant_connects_per_minute)| {
+            let (ttl_default, ttl_min, ttl_max) = ttl;
+            Command::UpdateSettings(SettingsPatch {
+                governed,
+                ttl_default,
+                ttl_min,
+                ttl_max,
+                key_prepublish,
+                client_connects_per_minute,
+                tenant_connects_per_minute,
+                ..SettingsPatch::default()
+            })
         },
     )
 }

@@ -70,6 +70,7 @@ fn tenant(line: &mut Line) -> Command {
         require_verified: line.flag("require-verified"),
         private_namespaces: parse_all(line.list("private").unwrap_or_default()),
         strict: line.flag("strict"),
+        connects_per_minute: line.option("connects_per_minute").map(|text| text.parse().unwrap()),
     };
     Command::PutTenant { id: line.parsed(), tenant }
 }
@@ -81,6 +82,8 @@ fn settings(line: &mut Line) -> Command {
         ttl_min: number("ttl_min"),
         ttl_max: number("ttl_max"),
         key_prepublish: number("key_prepublish"),
+        client_connects_per_minute: number("client_connects_per_minute"),
+        tenant_connects_per_minute: number("tenant_connects_per_minute"),
         ..SettingsPatch::default()
     };
     patch.governed = line.option("governed").map(|text| match &*text {

@@ -62,6 +62,10 @@ impl TokenAnswer {
     request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "A Connect Descriptor as access token", body = TokenAnswer),
+        (
+            status = 429, description = "The budget of the client or of its tenant is spent", body = OAuthBody,
+            headers(("Retry-After" = u32, description = "Seconds to wait")),
+        ),
         (status = "default", description = "A refusal (RFC 6749 §5.2)", body = OAuthBody),
     )
 )]
