@@ -70,14 +70,15 @@ impl Binary {
         made
     }
 
-    /// Lets cargo bring the build up to date and put it under its usual name.
+    /// Lets cargo bring the build up to date and put it under its usual name. The whole workspace and an example are
+    /// named so that features are united as for its tests: else half of the dependencies would be built twice.
     fn make(self, root: &Path) {
         let features: &[_] = match self {
             Self::Plain => &[],
-            Self::Faulty => &["--features", "fault-injection"],
+            Self::Faulty => &["--features", "hapi-registry/fault-injection"],
         };
         let status = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "hapi-registry"])
+            .args(["build", "--quiet", "--workspace", "--bin", "hapi-registry", "--example", "ceiling"])
             .args(features)
             .current_dir(root)
             .status()

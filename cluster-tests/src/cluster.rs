@@ -105,8 +105,11 @@ impl Cluster {
     fn begin(size: usize, mut options: Options, network: Option<Network>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         std::fs::write(folder.path().join("secret"), random_secret()).expect("the secret can be written");
+        let has_issuer = options.settings.iter().any(|(name, _)| name == "HAPI_ISSUER");
         let mut set = |name: &str, value: &str| options.settings.push((name.into(), value.into()));
-        set("HAPI_ISSUER", "https://registry.example");
+        if !has_issuer {
+            set("HAPI_ISSUER", "https://registry.example");
+        }
         set("HAPI_CLUSTER_BOOTSTRAP_EXPECT", &size.to_string());
         let none = String::new;
         let mut cluster = Self {

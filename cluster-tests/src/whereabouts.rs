@@ -12,6 +12,11 @@ impl Whereabouts {
         self.0.lock().expect("no holder panics").get(place).cloned().flatten()
     }
 
+    /// The addresses of all nodes that run.
+    pub(crate) fn all(&self) -> Vec<Arc<str>> {
+        self.0.lock().expect("no holder panics").iter().flatten().cloned().collect()
+    }
+
     /// Notes the base URL of the node at `place`.
     pub(crate) fn set(&self, place: usize, url: Option<&str>) {
         let mut places = self.0.lock().expect("no holder panics");

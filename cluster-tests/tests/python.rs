@@ -3,40 +3,20 @@
 //! The test vectors, which need no cluster, say where PyJWT and our own verifier differ.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
-use hapi_cluster_tests::{Cluster, document, fixtures, publish_all, real_entries, wait_until};
+use hapi_cluster_tests::{
+    Cluster, document, fixtures, in_repository, publish_all, python, python_script, real_entries, wait_until,
+};
 use reqwest::{Method, header};
 use serde_json::{Value, json};
-use std::{
-    env,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::Path, process::Command};
 
 const ISSUER: &str = "https://registry.example";
 /// The scripts read the client's token from here, so that no process list shows it.
 const TOKEN: &str = "HAPI_CLIENT_TOKEN";
 
-/// The interpreter with the pinned packages: the one that `HAPI_PYTHON` names, else one made for this repository.
-fn python() -> Option<PathBuf> {
-    if let Some(path) = env::var_os("HAPI_PYTHON") {
-        return Some(path.into());
-    }
-    let made = Command::new(root().join("scripts/python-venv")).output().expect("bash runs");
-    if made.status.success() {
-        return Some(String::from_utf8(made.stdout).unwrap().trim().into());
-    }
-    let reason = String::from_utf8_lossy(&made.stderr);
-    eprintln!("SKIPPED: no Python with the packages of cluster-tests/python/requirements.txt: {reason}");
-    None
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
 /// Runs a script; what it says is shown, and its failure is the test's.
 fn run(python: &Path, script: &str, arguments: &[&str], token: &str) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join(script);
+    let script = python_script(script);
     // -B: nothing is written beside the scripts.
     let output = Command::new(python)
         .arg("-B")
@@ -110,7 +90,7 @@ async fn other_libraries_verify_a_descriptor_from_one_node_with_the_keys_of_anot
 #[test]
 fn pyjwt_differs_from_the_verifier_where_the_page_says_and_nowhere_else() {
     let Some(python) = python() else { return };
-    let (vectors, page) = (root().join("descriptor/vectors"), root().join("docs/verification.md"));
+    let (vectors, page) = (in_repository("descriptor/vectors"), in_repository("docs/verification.md"));
     let arguments = ["--vectors", vectors.to_str().unwrap(), "--page", page.to_str().unwrap()];
     run(&python, "run_vectors.py", &arguments, "");
 }

@@ -52,6 +52,7 @@ impl Metrics {
             &["result"],
         )?;
         let late = IntCounter::new("hapi_connect_late_total", "Connects answered later than after 1 s.")?;
+        decisions.with_label_values(&["ok"]);
         for label in ["answered", "no_leader", "refused", "failed"] {
             handovers.with_label_values(&[label]);
         }
