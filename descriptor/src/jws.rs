@@ -33,7 +33,7 @@ impl Typ {
     ///
     /// A descriptor travels in an HTTP header, and common servers stop reading headers at 8 KiB. The feed is
     /// a response body from the issuer, and grows with the revocations in force.
-    pub fn max_bytes(self) -> usize {
+    pub const fn max_bytes(self) -> usize {
         match self {
             Self::Descriptor | Self::AuditHead => 8 * 1024,
             Self::Revocations => 4 * 1024 * 1024,

@@ -67,7 +67,7 @@ pub use key_set::{KeySet, KeySetError, MAX_JWKS_BYTES};
 pub use refusal::Refusal;
 pub use revocations::{
     Dead, Floors, MAX_FLOORS, REVOCATIONS_LIFETIME_SECONDS, Revocations, Stale, subject_hash,
-    verify_revocations,
+    verify_revocations, verify_signed_revocations,
 };
 pub use seq::Seq;
 #[cfg(feature = "signer")]

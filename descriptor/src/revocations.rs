@@ -67,13 +67,28 @@ pub fn verify_revocations(
     issuer: &str,
     now: u64,
 ) -> Result<Revocations, Refusal> {
+    verify_signed_revocations(token, keys, issuer, now).map(|(revocations, _)| revocations)
+}
+
+/// Like [`verify_revocations`], and gives the thumbprint of the key that signed as well: whoever remembers what a
+/// message said can then forget it with its key.
+///
+/// # Errors
+///
+/// As there.
+pub fn verify_signed_revocations(
+    token: &str,
+    keys: &KeySet,
+    issuer: &str,
+    now: u64,
+) -> Result<(Revocations, String), Refusal> {
     let opened = jws::open(token, Typ::Revocations, keys)?;
     let revocations = read(&opened.payload)?;
     if revocations.iss != issuer {
         return Err(Refusal::Issuer);
     }
     check_times(&revocations, now)?;
-    Ok(revocations)
+    Ok((revocations, opened.kid))
 }
 
 fn read(payload: &Object) -> Result<Revocations, Refusal> {

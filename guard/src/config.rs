@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fresh_feed_is_proved_three_times_in_the_time_of_its_silence() {
+    fn a_fresh_feed_is_proved_more_than_once_in_the_time_of_its_silence() {
         let proof = |stale_after| {
             let mut config = Config::new("i", "a/b", "https://a.example", ["https://r.example"]);
             config.feed = FeedPolicy::Strict { stale_after };

@@ -27,6 +27,9 @@ pub enum Denial {
     /// There are too many sessions to open another.
     #[error("there are too many sessions")]
     TooManySessions,
+    /// Its client, or all of them, have too many open streams.
+    #[error("there are too many open streams")]
+    TooManyStreams,
     /// Strict mode, and the feed has been silent for too long.
     #[error("the revocation feed is silent")]
     FeedStale,
@@ -37,7 +40,7 @@ pub enum Denial {
 
 impl Denial {
     /// One of each, by code: what metrics count by.
-    pub(crate) const CODES: [&'static str; 10] = [
+    pub(crate) const CODES: [&'static str; 11] = [
         "descriptor_missing",
         "descriptor_invalid",
         "descriptor_expired",
@@ -46,6 +49,7 @@ impl Denial {
         "session_mismatch",
         "session_ended",
         "too_many_sessions",
+        "too_many_streams",
         "revocations_stale",
         "keys_unavailable",
     ];
@@ -59,6 +63,7 @@ impl Denial {
             Self::OtherParty => "session_mismatch",
             Self::SessionEnded => "session_ended",
             Self::TooManySessions => "too_many_sessions",
+            Self::TooManyStreams => "too_many_streams",
             Self::FeedStale => "revocations_stale",
             Self::NoKeys => "keys_unavailable",
         }
@@ -74,7 +79,9 @@ impl Denial {
             }
             Self::Revoked(_) | Self::OtherParty => StatusCode::FORBIDDEN,
             Self::SessionEnded => StatusCode::NOT_FOUND,
-            Self::TooManySessions | Self::FeedStale | Self::NoKeys => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManySessions | Self::TooManyStreams | Self::FeedStale | Self::NoKeys => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -87,6 +94,7 @@ impl Denial {
             "session_mismatch" => "the session belongs to another client",
             "session_ended" => "there is no such session: initialize a new one",
             "too_many_sessions" => "there are too many sessions: try again later",
+            "too_many_streams" => "there are too many open streams: close some, or try again later",
             "revocations_stale" => "the revocation feed is silent, so nobody can be let in: try again later",
             "keys_unavailable" => "the registry's keys are not known yet: try again later",
             _ => "the descriptor is not valid",
@@ -112,7 +120,7 @@ impl Denial {
 mod tests {
     use super::*;
 
-    const EVERY: [Denial; 11] = [
+    const EVERY: [Denial; 12] = [
         Denial::Missing,
         Denial::Refused(Refusal::Signature),
         Denial::Refused(Refusal::Expired),
@@ -122,6 +130,7 @@ mod tests {
         Denial::OtherParty,
         Denial::SessionEnded,
         Denial::TooManySessions,
+        Denial::TooManyStreams,
         Denial::FeedStale,
         Denial::NoKeys,
     ];

@@ -19,8 +19,8 @@ pub(crate) struct Event {
 #[error("an event is too long")]
 pub(crate) struct Oversize;
 
-/// The beginning of an event that has not ended yet. Whoever sends without an end fills no more than `max` bytes of
-/// memory, whether without the end of a line or without the empty line that ends an event.
+/// The beginning of an event that has not ended yet. Whoever sends without an end has no more than `max` bytes
+/// kept, whether without the end of a line or without the empty line that ends an event.
 #[derive(Debug)]
 pub(crate) struct EventStream {
     max: usize,

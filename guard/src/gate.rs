@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use hapi_descriptor::{
-    Expectations, KeySet, LEEWAY_SECONDS, Refusal, Revocations, Stale, Typ, verify, verify_revocations,
+    Expectations, KeySet, LEEWAY_SECONDS, Refusal, Revocations, Stale, Typ, verify, verify_signed_revocations,
 };
 
 use crate::cache::{Cache, Fingerprint, Verified};
@@ -152,12 +152,19 @@ impl Gate {
         if feed.is_older_than(stale_after, now) { Err(Denial::FeedStale) } else { Ok(()) }
     }
 
-    /// Replaces the key set. An empty one is not taken: its issuer cannot have meant it.
-    pub fn set_keys(&self, keys: KeySet) {
-        if !keys.is_empty() {
-            *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
-            self.changes.fetch_add(1, Ordering::Release);
+    /// Replaces the key set. An empty one is not taken: its issuer cannot have meant it. If the newest message of the
+    /// feed was signed by a key that is gone, the feed begins anew; whether it does.
+    pub fn set_keys(&self, keys: KeySet) -> bool {
+        if keys.is_empty() {
+            return false;
         }
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = Arc::new(keys);
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&keys);
+        let mut feed = self.feed.write().unwrap_or_else(PoisonError::into_inner);
+        let begins_anew = feed.forget_unless(|kid| keys.get(kid).is_some());
+        self.changes.fetch_add(1, Ordering::Release);
+        begins_anew
     }
 
     /// The key set.
@@ -177,8 +184,8 @@ impl Gate {
     /// [`FeedError`], when it does not show that.
     pub fn answer(&self, message: &str, question: &Question, now: Moment) -> Result<(), FeedError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let message = self.verify_feed(message, now)?;
-        self.take_over(&message, |feed| feed.answer(&message, question))
+        let (message, by) = self.verify_feed(message, now)?;
+        self.take_over(&message, |feed| feed.answer(&message, &by, question))
     }
 
     /// Takes over a message that came on a stream. What it revokes is dead at once; how long it was on its way nobody
@@ -189,12 +196,12 @@ impl Gate {
     /// [`FeedError`], when nothing, or not everything, was taken over: what is missing must be asked for.
     pub fn hear(&self, message: &str, now: Moment) -> Result<(), FeedError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let message = self.verify_feed(message, now)?;
-        self.take_over(&message, |feed| feed.hear(&message))
+        let (message, by) = self.verify_feed(message, now)?;
+        self.take_over(&message, |feed| feed.hear(&message, &by))
     }
 
-    fn verify_feed(&self, message: &str, now: Moment) -> Result<Revocations, Refusal> {
-        verify_revocations(message, &self.feed_keys(), &self.issuer, now.unix_seconds)
+    fn verify_feed(&self, message: &str, now: Moment) -> Result<(Revocations, String), Refusal> {
+        verify_signed_revocations(message, &self.feed_keys(), &self.issuer, now.unix_seconds)
     }
 
     /// The keys without those that the feed has revoked: they must not speak for it.

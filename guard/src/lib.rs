@@ -40,6 +40,18 @@
 //! - What is kept is bounded: keys, floors, answers, events, sessions (also of each client), streams, remembered
 //!   descriptors.
 //! - [`Gate`] is the decision alone, without clock and network.
+//!
+//! # What a client is told
+//!
+//! Refusals are `application/problem+json` (RFC 9457) with a `code`, and say no more than that.
+//!
+//! | status | `code` | what the client does |
+//! |---|---|---|
+//! | 401 | `descriptor_missing`, `descriptor_invalid`, `descriptor_expired` | gets a descriptor; `WWW-Authenticate` names the metadata (RFC 9728) |
+//! | 403 | `descriptor_wrong_audience`, `descriptor_revoked` | stops |
+//! | 403 | `session_mismatch` | sends descriptors of its own in its own session |
+//! | 404 | `session_ended` | initializes a new session, if it may |
+//! | 503 | `revocations_stale`, `keys_unavailable`, `too_many_sessions`, `too_many_streams` | comes back after `Retry-After` |
 
 mod cache;
 mod clock;

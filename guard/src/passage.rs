@@ -15,10 +15,10 @@ use crate::events::is_event_stream;
 use crate::gate::Admitted;
 use crate::line::Line;
 use crate::presented::{MCP_CONNECT_REFRESH, Presented, session_id};
-use crate::request_body::{Refresh, RequestBody};
+use crate::request_body::{Peeked, RequestBody};
 use crate::response_body::GuardBody;
 use crate::session::{EndReason, Renewal, is_due};
-use crate::shared::Shared;
+use crate::shared::{Sessions, Shared, close_all};
 
 type Answer<R> = Response<GuardBody<R>>;
 
@@ -61,19 +61,80 @@ where
         Some(admitted) => enter(shared, &mut parts, admitted),
         None => shared.metrics.without_descriptor.add(),
     }
-    let response = inner.call(Request::from_parts(parts, RequestBody::untouched(body))).await?;
+    let bound = admitted.as_ref().filter(|_| shared.has_sessions());
+    let (body, place) = match bound {
+        Some(admitted) => match reserve(shared, admitted, &parts, body).await {
+            Ok(reserved) => reserved,
+            Err(denial) => return Ok(deny(shared, denial)),
+        },
+        None => (RequestBody::untouched(body), None),
+    };
+    let response = inner.call(Request::from_parts(parts, body)).await?;
     let opened = session_id(response.headers()).filter(|_| shared.has_sessions()).map(str::to_owned);
     Ok(match (opened, admitted) {
-        (Some(id), Some(admitted)) => open(shared, &id, admitted, response),
+        (Some(id), Some(admitted)) => open(shared, &id, admitted, place, response),
         (None, Some(admitted)) => watch_alone(shared, admitted, response),
         (_, None) => response.map(GuardBody::passed),
     })
 }
 
+/// Keeps a place for the session that this request may open.
+async fn reserve<'a, B: Body<Data = Bytes>>(
+    shared: &'a Shared,
+    admitted: &Admitted,
+    parts: &Parts,
+    body: B,
+) -> Result<(RequestBody<B>, Option<Place<'a>>), Denial> {
+    let (body, peeked) = look_into(parts, body).await;
+    let place = peeked.may_open_a_session().then(|| Place::reserve(shared, admitted)).transpose()?;
+    Ok((body, place))
+}
+
+/// A place for a session, given back when none comes of it.
+struct Place<'a> {
+    shared: &'a Shared,
+    /// Taken when it is given back.
+    client: Option<String>,
+}
+
+impl<'a> Place<'a> {
+    fn reserve(shared: &'a Shared, admitted: &Admitted) -> Result<Self, Denial> {
+        let client = admitted.verified.claims.client.id.clone();
+        shared.sessions().reserve(&client)?;
+        Ok(Self { shared, client: Some(client) })
+    }
+
+    fn give_back(mut self, sessions: &mut Sessions) {
+        self.client.take().iter().for_each(|client| sessions.give_back(client));
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take() {
+            self.shared.sessions().give_back(&client);
+        }
+    }
+}
+
 /// Binds the session that the server has just opened to the descriptor that its client came in with.
-fn open<R>(shared: &Shared, id: &str, admitted: Admitted, response: Response<R>) -> Answer<R> {
-    if let Err(denial) = shared.sessions().bind(id, admitted.clone()) {
-        return deny(shared, denial);
+fn open<R>(
+    shared: &Shared,
+    id: &str,
+    admitted: Admitted,
+    place: Option<Place<'_>>,
+    response: Response<R>,
+) -> Answer<R> {
+    let bound = {
+        let mut sessions = shared.sessions();
+        if let Some(place) = place {
+            place.give_back(&mut sessions);
+        }
+        sessions.bind(id, admitted)
+    };
+    match bound {
+        Ok(former) => close_all(&former),
+        Err(denial) => return deny(shared, denial),
     }
     shared.metrics.sessions_opened.add();
     watch(shared, id, false, response)
@@ -96,8 +157,8 @@ where
         return Ok(deny(shared, denial));
     }
     let body = match look_into(&parts, body).await {
-        (_, Some(refresh)) => return Ok(renew_by_message(shared, id, &refresh).await),
-        (body, None) => body,
+        (_, Peeked::Refresh { descriptor }) => return Ok(renew_by_message(shared, id, &descriptor).await),
+        (body, _) => body,
     };
     let method = parts.method.clone();
     let current = shared.sessions().bound(id, shared.clock.now().unix_seconds).unwrap_or(bound);
@@ -137,10 +198,10 @@ async fn renew_by_header(
         Presented::Nothing => Ok(()),
         Presented::Unreadable => Err(Denial::Refused(Refusal::Parts)),
         Presented::Header(token) | Presented::Bearer(token) if bound.is(token) => Ok(()),
-        Presented::Header(token) => match renew(shared, id, token).await {
+        Presented::Header(token) => match shared.check(token).await {
             // A client that renewed by message may go on sending the header that it began with.
             Err(Denial::Refused(Refusal::Expired)) => Ok(()),
-            verdict => verdict,
+            fresh => renew_with(shared, id, fresh),
         },
         // What is no descriptor of ours is the user's own affair.
         Presented::Bearer(token) => match renew(shared, id, token).await {
@@ -151,7 +212,10 @@ async fn renew_by_header(
 }
 
 async fn renew(shared: &Shared, id: &str, descriptor: &str) -> Result<(), Denial> {
-    let fresh = shared.check(descriptor).await;
+    renew_with(shared, id, shared.check(descriptor).await)
+}
+
+fn renew_with(shared: &Shared, id: &str, fresh: Result<Admitted, Denial>) -> Result<(), Denial> {
     let now = shared.clock.now().unix_seconds;
     let mut sessions = shared.sessions();
     let renewal = fresh.and_then(|fresh| sessions.renew(id, fresh, now));
@@ -164,8 +228,8 @@ async fn renew(shared: &Shared, id: &str, descriptor: &str) -> Result<(), Denial
 }
 
 /// The message is for the guard, so the server does not see it, and the guard answers as MCP wants it: 202.
-async fn renew_by_message<R>(shared: &Shared, id: &str, refresh: &Refresh) -> Answer<R> {
-    match renew(shared, id, &refresh.descriptor).await {
+async fn renew_by_message<R>(shared: &Shared, id: &str, descriptor: &str) -> Answer<R> {
+    match renew(shared, id, descriptor).await {
         Ok(()) => {
             let mut response = Response::new(GuardBody::own(""));
             *response.status_mut() = StatusCode::ACCEPTED;
@@ -175,11 +239,11 @@ async fn renew_by_message<R>(shared: &Shared, id: &str, refresh: &Refresh) -> An
     }
 }
 
-async fn look_into<B: Body<Data = Bytes>>(parts: &Parts, body: B) -> (RequestBody<B>, Option<Refresh>) {
+async fn look_into<B: Body<Data = Bytes>>(parts: &Parts, body: B) -> (RequestBody<B>, Peeked) {
     if parts.method == Method::POST {
         RequestBody::peek(body).await
     } else {
-        (RequestBody::untouched(body), None)
+        (RequestBody::untouched(body), Peeked::Other)
     }
 }
 
@@ -211,10 +275,10 @@ fn watch<R>(shared: &Shared, id: &str, of_get: bool, response: Response<R>) -> A
     }
     // Into a compressed stream nothing can be put.
     let line = Arc::new(Line::new(of_get && !headers.contains_key(CONTENT_ENCODING)));
-    if !shared.sessions().attach(id, Arc::downgrade(&line)) {
-        line.close();
+    match shared.sessions().attach(id, Arc::downgrade(&line)) {
+        Ok(()) => response.map(|body| GuardBody::watched(body, line)),
+        Err(denial) => deny(shared, denial),
     }
-    response.map(|body| GuardBody::watched(body, line))
 }
 
 /// The same for a stream that belongs to no session.
@@ -223,10 +287,10 @@ fn watch_alone<R>(shared: &Shared, admitted: Admitted, response: Response<R>) ->
         return response.map(GuardBody::passed);
     }
     let line = Arc::new(Line::new(false));
-    if !shared.lone().attach(admitted.verified, Arc::downgrade(&line)) {
-        line.close();
+    match shared.lone().attach(admitted.verified, Arc::downgrade(&line)) {
+        Ok(()) => response.map(|body| GuardBody::watched(body, line)),
+        Err(denial) => deny(shared, denial),
     }
-    response.map(|body| GuardBody::watched(body, line))
 }
 
 /// The guard's own answer.

@@ -79,7 +79,10 @@ async fn fetch_keys_from(
     if keys.is_empty() {
         return Err(RoundError::NoKeys);
     }
-    shared.gate.set_keys(keys);
+    if shared.gate.set_keys(keys) {
+        tracing::warn!("the key that signed the newest message of the feed is gone: the feed begins anew");
+        shared.want_feed();
+    }
     *etag = document.etag;
     Ok(())
 }

@@ -17,6 +17,9 @@ const MAX_MESSAGE_BYTES: usize = 16 * 1024;
 /// The method of a message that renews a session.
 const REFRESH: &str = "notifications/connect/refresh";
 
+/// The method of a message that opens one.
+const INITIALIZE: &str = "initialize";
+
 pin_project! {
     /// The body of a request that went through the guard: as it came, or read and given again.
     pub struct RequestBody<B: Body> {
@@ -38,27 +41,26 @@ impl<B: Body<Data = Bytes>> RequestBody<B> {
         Self { kind: Kind::Untouched { inner } }
     }
 
-    /// Reads a body as far as a message for the guard could reach. Gives what to pass on, and the message where it is
-    /// one for the guard.
-    pub(crate) async fn peek(body: B) -> (Self, Option<Refresh>) {
+    /// Reads a body as far as a message for the guard could reach. Gives what to pass on, and what it is.
+    pub(crate) async fn peek(body: B) -> (Self, Peeked) {
         if body.size_hint().lower() > MAX_MESSAGE_BYTES as u64 {
-            return (Self::untouched(body), None);
+            return (Self::untouched(body), Peeked::Unclear);
         }
         let (mut rest, mut bytes) = (Box::pin(body), BytesMut::new());
         while bytes.len() <= MAX_MESSAGE_BYTES {
             match rest.frame().await.map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(data))) => bytes.extend_from_slice(&data),
                 Some(Ok(Err(trailers))) => return Self::whole(bytes, Some(trailers)),
-                Some(Err(error)) => return (Self::read(bytes, Some(Err(error)), None), None),
+                Some(Err(error)) => return (Self::read(bytes, Some(Err(error)), None), Peeked::Other),
                 None => return Self::whole(bytes, None),
             }
         }
-        (Self::read(bytes, None, Some(rest)), None)
+        (Self::read(bytes, None, Some(rest)), Peeked::Unclear)
     }
 
-    fn whole(bytes: BytesMut, trailers: Option<Frame<Bytes>>) -> (Self, Option<Refresh>) {
-        let refresh = Refresh::parse(&bytes);
-        (Self::read(bytes, trailers.map(Ok), None), refresh)
+    fn whole(bytes: BytesMut, trailers: Option<Frame<Bytes>>) -> (Self, Peeked) {
+        let peeked = Peeked::parse(&bytes);
+        (Self::read(bytes, trailers.map(Ok), None), peeked)
     }
 
     /// As one frame, into however many it was cut: else a client that sends byte by byte would have us keep a frame for
@@ -116,16 +118,21 @@ fn length<E>(frame: &Result<Frame<Bytes>, E>) -> u64 {
     data.map_or(0, |data| data.len() as u64)
 }
 
-/// The message `notifications/connect/refresh`.
+/// What a message is to the guard.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Refresh {
-    pub(crate) descriptor: String,
+pub(crate) enum Peeked {
+    /// `notifications/connect/refresh`, which is for the guard. One without a descriptor presents an empty one.
+    Refresh { descriptor: String },
+    /// `initialize`, to which the server answers with a session.
+    Initialize,
+    /// Too long or too odd to tell.
+    Unclear,
+    /// Another one, which is the server's affair.
+    Other,
 }
 
-impl Refresh {
-    /// `None` when it is another message, which is for the server. One without a descriptor is for the guard, and
-    /// presents an empty one.
-    fn parse(bytes: &[u8]) -> Option<Self> {
+impl Peeked {
+    fn parse(bytes: &[u8]) -> Self {
         #[derive(Deserialize)]
         struct Message {
             method: String,
@@ -135,13 +142,36 @@ impl Refresh {
         struct Params {
             descriptor: Option<String>,
         }
-        // Nearly every message is another one, and parsing it would cost more than looking.
-        if !bytes.windows(REFRESH.len()).any(|window| window == REFRESH.as_bytes()) {
-            return None;
+        #[derive(Deserialize)]
+        struct Method {
+            method: String,
         }
-        let message = serde_json::from_slice::<Message>(bytes).ok()?;
-        let descriptor = message.params.and_then(|params| params.descriptor).unwrap_or_default();
-        (message.method == REFRESH).then_some(Self { descriptor })
+        let contains = |word: &str| bytes.windows(word.len()).any(|window| window == word.as_bytes());
+        // Nearly every message is another one, and parsing it would cost more than looking. A method that is written
+        // with escapes is found by none of this, and by a server that reads it all the same.
+        if contains(INITIALIZE) || contains("\\u") {
+            match serde_json::from_slice::<Method>(bytes) {
+                Ok(message) if message.method == INITIALIZE => return Self::Initialize,
+                // Whatever it is, a server that is less strict might take it for one.
+                Err(_) => return Self::Unclear,
+                Ok(_) => {}
+            }
+        }
+        if !contains(REFRESH) {
+            return Self::Other;
+        }
+        match serde_json::from_slice::<Message>(bytes) {
+            Ok(message) if message.method == REFRESH => {
+                let descriptor = message.params.and_then(|params| params.descriptor).unwrap_or_default();
+                Self::Refresh { descriptor }
+            }
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether the server may answer with a session.
+    pub(crate) fn may_open_a_session(&self) -> bool {
+        matches!(self, Self::Initialize | Self::Unclear)
     }
 }
 
@@ -167,19 +197,21 @@ mod tests {
         }
     }
 
-    async fn peek(chunks: &[&str]) -> (String, Option<Refresh>) {
+    async fn peek(chunks: &[&str]) -> (String, Peeked) {
         let chunks = chunks.iter().map(|chunk| Bytes::copy_from_slice(chunk.as_bytes())).collect();
-        let (body, refresh) = RequestBody::peek(Chunks(chunks)).await;
+        let (body, peeked) = RequestBody::peek(Chunks(chunks)).await;
         let bytes = body.collect().await.unwrap().to_bytes();
-        (String::from_utf8(bytes.to_vec()).unwrap(), refresh)
+        (String::from_utf8(bytes.to_vec()).unwrap(), peeked)
     }
 
     #[tokio::test]
     async fn what_was_looked_into_passes_unchanged() {
         let long = "x".repeat(MAX_MESSAGE_BYTES);
         for chunks in [&[] as &[&str], &["a"], &["a", "b"], &[&long, "b", "c"], &["a", &long, &long, "b"]] {
-            let (text, refresh) = peek(chunks).await;
-            assert_eq!((text, refresh), (chunks.concat(), None));
+            let (text, peeked) = peek(chunks).await;
+            let is_long = text.len() > MAX_MESSAGE_BYTES;
+            let expected = if is_long { Peeked::Unclear } else { Peeked::Other };
+            assert_eq!((text, peeked), (chunks.concat(), expected));
         }
     }
 
@@ -197,7 +229,7 @@ mod tests {
             r#"{"jsonrpc":"2.0","method":"notifications/conn"#,
             r#"ect/refresh","params":{"descriptor":"d"}}"#,
         ];
-        assert_eq!(peek(&parts).await.1, Some(Refresh { descriptor: "d".into() }));
+        assert_eq!(peek(&parts).await.1, Peeked::Refresh { descriptor: "d".into() });
     }
 
     #[tokio::test]
@@ -206,10 +238,27 @@ mod tests {
             r#"{"method":"tools/call","params":{"name":"notifications/connect/refresh"}}"#,
             r#"{"method":"notifications/connect/refresh_required"}"#,
             "notifications/connect/refresh",
+            r#"{"method":"notifications/initialized"}"#,
         ] {
-            assert_eq!(peek(&[text]).await, (text.to_owned(), None));
+            assert_eq!(peek(&[text]).await, (text.to_owned(), Peeked::Other));
         }
         let empty = peek(&[r#"{"method":"notifications/connect/refresh"}"#]).await.1;
-        assert_eq!(empty, Some(Refresh { descriptor: String::new() }));
+        assert_eq!(empty, Peeked::Refresh { descriptor: String::new() });
+    }
+
+    #[tokio::test]
+    async fn what_may_open_a_session_is_told_however_it_is_written() {
+        let padded = format!(r#"{{"method":"initialize","params":"{}"}}"#, "x".repeat(MAX_MESSAGE_BYTES));
+        for text in [
+            r#"{"jsonrpc":"2.0","id":1,"method":"initialize"}"#,
+            r#"{"method":"\u0069nitialize"}"#,
+            r#"{"method":"tools/list","method":"initialize"}"#,
+            r#"[{"method":"initialize"}]"#,
+            &padded,
+        ] {
+            assert!(peek(&[text]).await.1.may_open_a_session(), "{text}");
+        }
+        let call = r#"{"method":"tools/call","params":{"name":"initialize"}}"#;
+        assert!(!peek(&[call]).await.1.may_open_a_session());
     }
 }

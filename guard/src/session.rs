@@ -115,35 +115,55 @@ pub(crate) fn is_due(exp: u64, now: u64) -> bool {
 #[derive(Debug)]
 pub(crate) struct Table<S> {
     sessions: HashMap<String, Session<S>>,
+    /// Places that are kept for sessions that the server is opening.
+    reserved: usize,
     max: usize,
     shares: Shares,
 }
 
 impl<S: Stream + Clone> Table<S> {
     pub(crate) fn new(max: usize, max_per_client: usize) -> Self {
-        Self { sessions: HashMap::new(), max, shares: Shares::new(max_per_client) }
+        Self { sessions: HashMap::new(), reserved: 0, max, shares: Shares::new(max_per_client) }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.sessions.len()
     }
 
-    /// Opens a session on the descriptor that its client came in with. One of the same id gives way to it.
-    pub(crate) fn bind(&mut self, id: &str, bound: Admitted) -> Result<(), Denial> {
+    /// Keeps a place for a session, before the server is asked to open it: one that is opened in vain costs the server
+    /// as much as any other.
+    pub(crate) fn reserve(&mut self, client: &str) -> Result<(), Denial> {
+        if self.sessions.len() + self.reserved >= self.max || !self.shares.has_room(client) {
+            return Err(Denial::TooManySessions);
+        }
+        self.reserved += 1;
+        self.shares.take(client);
+        Ok(())
+    }
+
+    /// Gives back a place that was kept.
+    pub(crate) fn give_back(&mut self, client: &str) {
+        self.reserved -= 1;
+        self.shares.give_back(client);
+    }
+
+    /// Opens a session on the descriptor that its client came in with. One of the same id gives way to it; its streams
+    /// are to be closed.
+    pub(crate) fn bind(&mut self, id: &str, bound: Admitted) -> Result<Vec<S>, Denial> {
         let session =
             Session { bound, noticed: false, timeout: EndReason::RefreshTimeout, streams: Vec::new() };
         if !self.has_room(id, session.client()) {
             return Err(Denial::TooManySessions);
         }
-        self.remove(id);
+        let former = self.remove(id);
         self.shares.take(session.client());
         self.sessions.insert(id.to_owned(), session);
-        Ok(())
+        Ok(former.map(|former| former.streams).unwrap_or_default())
     }
 
     fn has_room(&self, id: &str, client: &str) -> bool {
         let former = self.sessions.get(id).map(Session::client);
-        let fits = self.sessions.len() < self.max || former.is_some();
+        let fits = self.sessions.len() + self.reserved < self.max || former.is_some();
         fits && (self.shares.has_room(client) || former == Some(client))
     }
 
@@ -182,15 +202,15 @@ impl<S: Stream + Clone> Table<S> {
         }
     }
 
-    /// Adds a stream that was opened; `false` when the session is gone or has too many, and it must be closed.
-    pub(crate) fn attach(&mut self, id: &str, stream: S) -> bool {
-        let Some(session) = self.sessions.get_mut(id) else { return false };
+    /// Adds a stream that was opened, unless the session is gone or has too many.
+    pub(crate) fn attach(&mut self, id: &str, stream: S) -> Result<(), Denial> {
+        let session = self.sessions.get_mut(id).ok_or(Denial::SessionEnded)?;
         session.streams.retain(Stream::is_open);
-        let fits = session.streams.len() < MAX_STREAMS;
-        if fits {
-            session.streams.push(stream);
+        if session.streams.len() >= MAX_STREAMS {
+            return Err(Denial::TooManyStreams);
         }
-        fits
+        session.streams.push(stream);
+        Ok(())
     }
 
     /// Forgets a session that its client or its server has closed.

@@ -16,7 +16,7 @@ use crate::denial::Denial;
 use crate::events;
 use crate::gate::{Admitted, Gate};
 use crate::line::Line;
-use crate::lone::{Lone, MAX_LONE};
+use crate::lone::{Lone, MAX_LONE, MAX_LONE_PER_CLIENT};
 use crate::metrics::{Gauges, Metrics, Snapshot};
 use crate::presented::Presented;
 use crate::refetch::{Advice, Refetch};
@@ -69,7 +69,7 @@ impl Shared {
                 config.mode.max_sessions().unwrap_or(0),
                 config.max_sessions_per_client,
             )),
-            lone: Mutex::new(Lone::new(MAX_LONE)),
+            lone: Mutex::new(Lone::new(MAX_LONE, MAX_LONE_PER_CLIENT)),
             metrics: Metrics::default(),
             refetch: Mutex::default(),
             keys_wanted: Notify::new(),
@@ -261,7 +261,7 @@ impl Shared {
     }
 }
 
-fn close_all(streams: &[Weak<Line>]) {
+pub(crate) fn close_all(streams: &[Weak<Line>]) {
     streams.iter().filter_map(Weak::upgrade).for_each(|line| line.close());
 }
 

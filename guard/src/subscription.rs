@@ -31,6 +31,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// What an event has beside its message: names of fields and its type.
 const FRAMING_BYTES: usize = 1024;
 
+/// The longest event. No more than two of that length may come without news: comments and events that mean nothing
+/// here cost reading too.
+const MOST_IDLE_BYTES: usize = Typ::Revocations.max_bytes() + FRAMING_BYTES;
+
 /// Why a stream is of no more use.
 #[derive(Debug, Error)]
 enum StreamError {
@@ -95,19 +99,26 @@ struct Subscription<'a> {
     shared: &'a Shared,
     response: Response,
     events: EventStream,
+    /// How much came since the last news.
+    idle_bytes: usize,
     silent_at: Instant,
 }
 
 impl<'a> Subscription<'a> {
     fn new(shared: &'a Shared, response: Response) -> Self {
-        let events = EventStream::new(Typ::Revocations.max_bytes() + FRAMING_BYTES);
-        Self { shared, response, events, silent_at: Instant::now() + SILENCE }
+        let events = EventStream::new(MOST_IDLE_BYTES);
+        Self { shared, response, events, idle_bytes: 0, silent_at: Instant::now() + SILENCE }
     }
 
     async fn follow(mut self) -> Result<Infallible, StreamError> {
         loop {
-            let chunk = timeout_at(self.silent_at, self.response.chunk()).await??;
-            for byte in chunk.ok_or(StreamError::Ended)? {
+            let chunk =
+                timeout_at(self.silent_at, self.response.chunk()).await??.ok_or(StreamError::Ended)?;
+            self.idle_bytes += chunk.len();
+            if self.idle_bytes > 2 * MOST_IDLE_BYTES {
+                return Err(Oversize.into());
+            }
+            for byte in chunk {
                 let Some(event) = self.events.push(byte)? else { continue };
                 self.take(&event).await?;
                 self.check_silence()?;
@@ -135,6 +146,7 @@ impl<'a> Subscription<'a> {
         match self.shared.gate.hear(message, self.shared.clock.now()) {
             Ok(()) => {
                 self.silent_at = Instant::now() + SILENCE;
+                self.idle_bytes = 0;
                 self.shared.stream_spoke();
                 Ok(())
             }

@@ -140,7 +140,7 @@ fn a_revoked_key_does_not_speak_for_the_feed() {
 
 #[test]
 fn what_a_removed_key_signed_is_dead() {
-    let removes = |gate: &Gate| gate.set_keys(keys(&[Signer::from_seed([2; 32].into())]));
+    let removes = |gate: &Gate| _ = gate.set_keys(keys(&[Signer::from_seed([2; 32].into())]));
     new_and_remembered(strict, removes, &claims(), 1, Err(Denial::Refused(Refusal::UnknownKey)));
 }
 

@@ -42,8 +42,8 @@ fn of_client(client: &str, tenant: Option<&str>) -> Admitted {
 #[test]
 fn a_session_that_nobody_renews_ends_five_seconds_after_its_descriptor() {
     let mut table = one();
-    table.attach("s", "get-1");
-    table.attach("s", "post-1");
+    table.attach("s", "get-1").unwrap();
+    table.attach("s", "post-1").unwrap();
     tick(&mut table, 40);
     assert_eq!(tick(&mut table, 64), []);
     assert!(table.bound("s", NOW + 64).is_some());
@@ -56,7 +56,7 @@ fn a_session_that_nobody_renews_ends_five_seconds_after_its_descriptor() {
 fn the_notice_comes_twenty_seconds_before_the_end_once_and_on_one_stream() {
     let mut table = one();
     for stream in ["post-1", "get-1-closed", "get-2", "get-3"] {
-        table.attach("s", stream);
+        table.attach("s", stream).unwrap();
     }
     assert_eq!(tick(&mut table, 39), []);
     assert_eq!(tick(&mut table, 40), [Effect::Notice { stream: "get-2", exp: NOW + 60 }]);
@@ -67,16 +67,16 @@ fn the_notice_comes_twenty_seconds_before_the_end_once_and_on_one_stream() {
 fn the_notice_waits_for_a_stream() {
     let mut table = one();
     assert_eq!(tick(&mut table, 45), []);
-    table.attach("s", "post-1");
+    table.attach("s", "post-1").unwrap();
     assert_eq!(tick(&mut table, 46), []);
-    table.attach("s", "get-1");
+    table.attach("s", "get-1").unwrap();
     assert_eq!(tick(&mut table, 47), [Effect::Notice { stream: "get-1", exp: NOW + 60 }]);
 }
 
 #[test]
 fn a_renewed_session_goes_on_and_is_asked_again() {
     let mut table = one();
-    table.attach("s", "get-1");
+    table.attach("s", "get-1").unwrap();
     assert_eq!(tick(&mut table, 40).len(), 1);
     assert_eq!(table.renew("s", admitted(verified(100)), NOW + 42), Ok(Renewal::Renewed));
     assert_eq!(tick(&mut table, 79), []);
@@ -142,7 +142,7 @@ fn a_renewal_makes_up_for_failed_ones() {
 fn a_session_whose_descriptor_is_revoked_ends_at_once() {
     let mut table = one();
     table.bind("t", of_client("agent-8", None)).unwrap();
-    table.attach("s", "get-1");
+    table.attach("s", "get-1").unwrap();
     let effects = table
         .tick(NOW + 1, |verified| (verified.claims.client.id == "agent-7").then_some(EndReason::Revoked));
     assert_eq!(effects, [end(EndReason::Revoked, 60, &["get-1"])]);
@@ -153,12 +153,16 @@ fn a_session_whose_descriptor_is_revoked_ends_at_once() {
 fn there_are_never_more_sessions_than_allowed() {
     let mut table = one();
     for id in ["a", "b"] {
-        assert_eq!(table.bind(id, admitted(verified(60))), Ok(()));
+        assert_eq!(table.bind(id, admitted(verified(60))), Ok(vec![]));
     }
     assert_eq!(table.bind("c", admitted(verified(60))), Err(Denial::TooManySessions));
-    assert_eq!(table.bind("a", admitted(verified(90))), Ok(()), "one that is there already takes no room");
+    assert_eq!(
+        table.bind("a", admitted(verified(90))),
+        Ok(vec![]),
+        "one that is there already takes no room"
+    );
     table.close("a");
-    assert_eq!(table.bind("c", admitted(verified(60))), Ok(()));
+    assert_eq!(table.bind("c", admitted(verified(60))), Ok(vec![]));
 }
 
 #[test]
@@ -166,11 +170,11 @@ fn one_client_has_no_more_sessions_than_its_share() {
     let mut table: Sessions = Table::new(10, 2);
     let bind = |table: &mut Sessions, id, client| table.bind(id, of_client(client, None));
     for id in ["a", "b"] {
-        assert_eq!(bind(&mut table, id, "agent-7"), Ok(()));
+        assert_eq!(bind(&mut table, id, "agent-7"), Ok(vec![]));
     }
     assert_eq!(bind(&mut table, "c", "agent-7"), Err(Denial::TooManySessions));
-    assert_eq!(bind(&mut table, "c", "agent-8"), Ok(()), "the places of others are free");
-    assert_eq!(bind(&mut table, "b", "agent-7"), Ok(()), "one that is there already takes no room");
+    assert_eq!(bind(&mut table, "c", "agent-8"), Ok(vec![]), "the places of others are free");
+    assert_eq!(bind(&mut table, "b", "agent-7"), Ok(vec![]), "one that is there already takes no room");
     assert_eq!(bind(&mut table, "c", "agent-7"), Err(Denial::TooManySessions));
     for (freed, seconds) in [("close", 0), ("end", 0), ("tick", 125)] {
         match freed {
@@ -178,7 +182,7 @@ fn one_client_has_no_more_sessions_than_its_share() {
             "end" => drop(table.end("a", EndReason::Revoked)),
             _ => drop(tick(&mut table, seconds)),
         }
-        assert_eq!(bind(&mut table, "a", "agent-7"), Ok(()), "{freed}");
+        assert_eq!(bind(&mut table, "a", "agent-7"), Ok(vec![]), "{freed}");
     }
 }
 
@@ -186,12 +190,12 @@ fn one_client_has_no_more_sessions_than_its_share() {
 fn a_session_never_has_more_streams_than_allowed() {
     let mut table = one();
     for _ in 0..MAX_STREAMS {
-        assert!(table.attach("s", "post-1"));
+        assert_eq!(table.attach("s", "post-1"), Ok(()));
     }
-    assert!(!table.attach("s", "post-1"));
+    assert_eq!(table.attach("s", "post-1"), Err(Denial::TooManyStreams));
     let mut table = one();
     for _ in 0..MAX_STREAMS * 3 {
-        assert!(table.attach("s", "post-1-closed"), "closed ones take no room");
+        assert_eq!(table.attach("s", "post-1-closed"), Ok(()), "closed ones take no room");
     }
 }
 
@@ -199,5 +203,26 @@ fn a_session_never_has_more_streams_than_allowed() {
 fn a_stream_of_a_session_that_is_gone_is_to_be_closed() {
     let mut table = one();
     assert_eq!(table.close("s"), Vec::<&str>::new());
-    assert!(!table.attach("s", "get-1"));
+    assert_eq!(table.attach("s", "get-1"), Err(Denial::SessionEnded));
+}
+
+#[test]
+fn a_place_that_is_kept_is_one_less_for_others_until_it_is_given_back_or_taken() {
+    let mut table = Sessions::new(2, 1);
+    assert_eq!(table.reserve("agent-7"), Ok(()));
+    assert_eq!(table.reserve("agent-7"), Err(Denial::TooManySessions), "its share is one");
+    assert_eq!(table.reserve("agent-8"), Ok(()));
+    assert_eq!(table.reserve("agent-9"), Err(Denial::TooManySessions), "there are two");
+    table.give_back("agent-7");
+    assert_eq!(table.bind("s", of_client("agent-7", None)), Ok(vec![]));
+    assert_eq!(table.reserve("agent-9"), Err(Denial::TooManySessions));
+    table.give_back("agent-8");
+    assert_eq!(table.reserve("agent-9"), Ok(()));
+}
+
+#[test]
+fn the_streams_of_a_session_that_gives_way_are_to_be_closed() {
+    let mut table = one();
+    table.attach("s", "get-1").unwrap();
+    assert_eq!(table.bind("s", admitted(verified(90))), Ok(vec!["get-1"]));
 }

@@ -166,9 +166,16 @@ async fn one_client_cannot_take_the_places_of_all_others() {
     .await;
     let first = world.initialize(&honest()).await;
     world.initialize(&honest()).await;
-    let initialize = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize"});
-    let third = world.send(&[("mcp-connect", &honest())], initialize).await;
-    assert_eq!(third.refusal(), (503, "too_many_sessions"));
+    let reached = || world.server.messages.lock().unwrap().len();
+    let before = reached();
+    // However it is written: a session that the server opens in vain costs it as much as any other.
+    for padding in [0, 20_000] {
+        let params = json!({ "padding": "x".repeat(padding) });
+        let initialize = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params});
+        let third = world.send(&[("mcp-connect", &honest())], initialize).await;
+        assert_eq!(third.refusal(), (503, "too_many_sessions"));
+    }
+    assert_eq!(reached(), before, "the server was not even asked");
     world.initialize(&of_client("agent-8")).await;
     world.delete(&first).await;
     world.initialize(&honest()).await;
