@@ -170,7 +170,13 @@ impl Inner {
                 return Err(failure.unwrap_or(ConnectError::RetryBudgetSpent { retry_after }));
             }
             match self.ask_node(node, &body).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    // Its budget is its own share. What stands between may be wrong about us, too.
+                    if answer.status == 429 {
+                        self.nodes.failed(node);
+                    }
+                    return Ok(answer);
+                }
                 Err(error) => failure = Some(error),
             }
             self.nodes.failed(node);
@@ -208,8 +214,8 @@ impl Inner {
         let error = ConnectError::from(&problem);
         if problem.is_hard_stop() {
             history.stop = Some(problem);
-        } else if let ConnectError::RateLimited { retry_after } = error {
-            self.pause.extend(Instant::now(), retry_after);
+        } else if problem.code == "rate_limited" {
+            self.pause.extend(Instant::now(), problem.wait());
         }
         Err(error)
     }

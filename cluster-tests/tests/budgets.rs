@@ -52,9 +52,13 @@ fn ask(door: &Door, server: &str) -> RequestBuilder {
 }
 
 fn ask_oauth(door: &Door, client: &str, token: &str) -> RequestBuilder {
+    ask_oauth_for(door, RESOURCE, client, token)
+}
+
+fn ask_oauth_for(door: &Door, resource: &str, client: &str, token: &str) -> RequestBuilder {
     let form = format!(
         "grant_type=client_credentials&client_id={client}&client_secret={token}&resource={}",
-        RESOURCE.replace(':', "%3A").replace('/', "%2F")
+        resource.replace(':', "%3A").replace('/', "%2F")
     );
     let request = door.request(Method::POST, "/oauth2/token");
     request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
@@ -167,6 +171,13 @@ async fn oauth_says_it_in_its_own_words_and_spends_the_same_budget() {
     let limited = assert_share(4, || ask_oauth(&door, "tester", cluster.client_token())).await;
     assert_eq!(limited.body["error"], "temporarily_unavailable");
     assert_eq!(cluster.client(0).connect(SERVER).await.status, 429);
+    let unknown = "https://nobody.example/mcp";
+    send(ask_oauth_for(&door, unknown, "tester", cluster.client_token()))
+        .await
+        .expect_err("nor is it looked for");
+    let later = json!({ "server_ref": SERVER, "min_index": 1_u64 << 40 });
+    let waited = cluster.client(0).post("/v1/connect", &later).await;
+    assert_eq!(waited.code(), "rate_limited", "nor may it wait for what is to come");
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@ pub(crate) struct Issued {
 
 /// Whether an ask has been counted here: once, however often it is tried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Counted(bool);
+pub(crate) struct Counted(bool);
 
 /// A signed descriptor that nobody has seen yet.
 struct Signed {
@@ -107,6 +107,8 @@ impl Desk {
         counted: &mut Counted,
     ) -> Result<Option<Issued>, Problem> {
         if let Some(index) = ask.min_index {
+            // Whoever may ask no more may not wait either.
+            self.spend(replica, &ask.credential, counted)?;
             Box::pin(self.wait_for(replica, ask, index)).await?;
         }
         for last in [false, true] {
@@ -134,7 +136,7 @@ impl Desk {
     ) -> Result<Issued, Miss> {
         let mut permit = replica.permit().ok_or(Miss::Unfit)?;
         if permit.state().has_connect_budgets() {
-            self.count(replica, &permit, ask, counted)?;
+            self.count(replica, &permit, &ask.credential, counted)?;
         }
         let signed = match self.sign(replica, &permit, ask)? {
             Ok(signed) => signed,
@@ -153,6 +155,21 @@ impl Desk {
         Ok(Issued { descriptor, decision })
     }
 
+    /// Counts the ask before its answer is worked for, as far as this node may decide.
+    pub(crate) fn spend(
+        &self,
+        replica: &Replica,
+        credential: &Credential,
+        counted: &mut Counted,
+    ) -> Result<(), Problem> {
+        match replica.permit() {
+            Some(permit) if permit.state().has_connect_budgets() => {
+                self.count(replica, &permit, credential, counted)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Counts the ask against the budgets of the client that asks, whatever it will be answered. Whoever proves to be
     /// no client spends nothing; a node that could not decide leaves the counting to the one that does.
     ///
@@ -161,14 +178,14 @@ impl Desk {
         &self,
         replica: &Replica,
         permit: &Permit,
-        ask: &Ask,
+        credential: &Credential,
         counted: &mut Counted,
     ) -> Result<(), Problem> {
         let state = permit.state();
         if counted.0 || !self.can_sign(state, replica.node_id()) {
             return Ok(());
         }
-        let Some(caller) = state.authenticate(&ask.credential, permit.wall()) else { return Ok(()) };
+        let Some(caller) = state.authenticate(credential, permit.wall()) else { return Ok(()) };
         let Some(client) = &caller.client else { return Ok(()) };
         counted.0 = true;
         let (tenant, index) = (caller.tenant.as_ref(), state.applied());

@@ -44,10 +44,10 @@ async fn a_rate_limit_is_not_taken_to_another_node() {
 
 #[tokio::test]
 async fn a_rate_limit_is_waited_out_for_whatever_server() {
-    let limited = Reply::RetryAfter(429, 1, problem_body(429, "rate_limited"));
+    let limited = Reply::RetryAfter(429, 3, problem_body(429, "rate_limited"));
     let node = Node::start([limited]).await;
     let client = client([&node.url]);
-    let mut wait = Duration::from_secs(1);
+    let mut wait = Duration::from_secs(3);
     for server in [SERVER, SERVER, "ai.acme/weather"] {
         let error = client.connect(&ConnectRequest::new(server)).await.unwrap_err();
         let ConnectError::RateLimited { retry_after } = error else { panic!("{error:?}") };

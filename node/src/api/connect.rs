@@ -3,7 +3,7 @@
 use super::{Api, body::Json};
 use crate::{
     auth,
-    issue::{Answered, Ask, Issued},
+    issue::{Answered, Ask, Counted, Issued},
     problem::{Problem, ProblemBody},
 };
 use axum::{
@@ -169,5 +169,5 @@ async fn answer(
 ) -> Result<Answered, Problem> {
     let credential = auth::credential(headers)?.ok_or_else(Problem::unauthenticated)?;
     let Json(body) = body?;
-    api.desk.issue(&api.replica, &api.metrics, &body.parse(credential)?).await
+    api.desk.issue(&api.replica, &api.metrics, &body.parse(credential)?, Counted::default()).await
 }

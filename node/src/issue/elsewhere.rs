@@ -40,8 +40,8 @@ impl Desk {
         replica: &Replica,
         metrics: &Metrics,
         ask: &Ask,
+        mut counted: Counted,
     ) -> Result<Answered, Problem> {
-        let mut counted = Counted::default();
         match self.issue_here(replica, ask, &mut counted).await? {
             Some(issued) => Ok(Answered::Here(Box::new(issued))),
             None => Box::pin(self.issue_elsewhere(replica, metrics, ask, counted)).await,

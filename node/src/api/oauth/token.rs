@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     api::Api,
-    issue::{Answered, Ask},
+    issue::{Answered, Ask, Counted},
     problem::{OAuthBody, OAuthProblem},
 };
 use axum::{
@@ -89,8 +89,13 @@ async fn grant(api: &Api, request: Request) -> Result<TokenAnswer, OAuthProblem>
     form.check_repetition()?;
     let form: TokenForm = form.parameters()?;
     check_grant(&form)?;
+    // Before anything is looked for: whoever may ask no more learns nothing of what there is.
+    let mut counted = Counted::default();
+    api.desk.spend(&api.replica, &credential, &mut counted).inspect_err(|problem| {
+        api.metrics.decision(problem.code());
+    })?;
     let resource = resource(api, form.resource.as_deref(), &caller).await?;
-    decide(api, credential, resource).await
+    decide(api, credential, resource, counted).await
 }
 
 fn check_grant(form: &TokenForm) -> Result<(), OAuthProblem> {
@@ -122,12 +127,17 @@ async fn resource(api: &Api, text: Option<&str>, caller: &Caller) -> Result<Reso
 }
 
 /// Puts the question to the desk, as `/v1/connect` does.
-async fn decide(api: &Api, credential: Credential, resource: Resource) -> Result<TokenAnswer, OAuthProblem> {
+async fn decide(
+    api: &Api,
+    credential: Credential,
+    resource: Resource,
+    counted: Counted,
+) -> Result<TokenAnswer, OAuthProblem> {
     let Resource { server, variables } = resource;
     let request = ConnectRequest { server, client_id: None, tenant_id: None, variables, ttl: None };
     let ask = Ask { credential, request, min_index: None };
     let began = Instant::now();
-    let answered = api.desk.issue(&api.replica, &api.metrics, &ask).await;
+    let answered = api.desk.issue(&api.replica, &api.metrics, &ask, counted).await;
     api.metrics.connected(began.elapsed());
     match answered {
         Ok(Answered::Here(issued)) => {

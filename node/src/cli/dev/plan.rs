@@ -4,6 +4,7 @@ use super::folder::Folder;
 use super::ports::{self, Ports};
 use crate::cli::Failure;
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 
 /// Nodes unless said otherwise: the fewest that survive the loss of one.
 const NODES: u16 = 3;
@@ -37,20 +38,12 @@ impl Plan {
             ))
             .hint("use --fresh to begin anew, or another --dir"));
         }
-        let mut plan = match kept {
-            Some(plan) => plan,
-            None => Self::new(count, port_base)?,
-        };
-        for number in have + 1..=count {
-            plan.nodes.push(ports::choose(port_base, number)?);
-        }
+        let (almanac, nodes) = choose(port_base, have + 1..=count)?;
+        let mut plan =
+            kept.unwrap_or(Self { nodes: Vec::new(), formed_by: count as u16, almanac, seeded: false });
+        plan.nodes.extend(nodes);
         plan.save(folder)?;
         Ok(plan)
-    }
-
-    fn new(count: usize, port_base: u16) -> Result<Self, Failure> {
-        let almanac = ports::choose_almanac(port_base)?;
-        Ok(Self { nodes: Vec::new(), formed_by: count as u16, almanac, seeded: false })
     }
 
     fn load(folder: &Folder) -> Result<Option<Self>, Failure> {
@@ -90,6 +83,18 @@ impl Plan {
     pub(super) fn url(&self, number: usize) -> String {
         self.nodes[(number - 1) % self.nodes.len()].url()
     }
+}
+
+/// The port of the almanac, and those of the nodes with these numbers.
+fn choose(base: u16, numbers: RangeInclusive<usize>) -> Result<(u16, Vec<Ports>), Failure> {
+    if base > 0 {
+        let nodes = numbers.map(|number| ports::above(base, number)).collect::<Result<_, _>>()?;
+        return Ok((ports::almanac_above(base)?, nodes));
+    }
+    let mut free = ports::any_free(1 + 2 * numbers.count())?.into_iter();
+    let almanac = free.next().unwrap_or_default();
+    let nodes = std::iter::from_fn(|| Some(Ports { http: free.next()?, peer: free.next()? }));
+    Ok((almanac, nodes.collect()))
 }
 
 #[cfg(test)]

@@ -32,21 +32,15 @@ pub(super) fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-/// The ports of the node with this number, counted from 1.
-pub(super) fn choose(base: u16, number: usize) -> Result<Ports, Failure> {
-    if base == 0 {
-        return any_free();
-    }
+/// The ports of the node with this number, counted from 1, above `base`.
+pub(super) fn above(base: u16, number: usize) -> Result<Ports, Failure> {
     let http = u16::try_from(number).ok().and_then(|number| base.checked_add(number));
     let ports = http.and_then(|http| Some(Ports { http, peer: http.checked_add(PEER_OFFSET)? }));
     ports.ok_or_else(too_high)
 }
 
-/// The port of the almanac, the MCP server of the walk-through.
-pub(super) fn choose_almanac(base: u16) -> Result<u16, Failure> {
-    if base == 0 {
-        return any_free().map(|ports| ports.http);
-    }
+/// The port of the almanac, the MCP server of the walk-through, above `base`.
+pub(super) fn almanac_above(base: u16) -> Result<u16, Failure> {
     base.checked_add(ALMANAC_OFFSET).ok_or_else(too_high)
 }
 
@@ -54,13 +48,12 @@ fn too_high() -> Failure {
     Failure::usage("--port-base is too high: ports end at 65535")
 }
 
-/// Both are held until both are known, so that they differ.
-fn any_free() -> Result<Ports, Failure> {
+/// So many free ports. All are held until all are known, so that they differ.
+pub(super) fn any_free(count: usize) -> Result<Vec<u16>, Failure> {
     let trouble = |error: std::io::Error| Failure::usage(format!("no free port: {error}"));
-    let held =
-        [TcpListener::bind(loopback(0)).map_err(trouble)?, TcpListener::bind(loopback(0)).map_err(trouble)?];
-    let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port()).map_err(trouble);
-    Ok(Ports { http: port(&held[0])?, peer: port(&held[1])? })
+    let held: Result<Vec<_>, _> = (0..count).map(|_| TcpListener::bind(loopback(0))).collect();
+    let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
+    held.and_then(|held| held.iter().map(port).collect()).map_err(trouble)
 }
 
 /// Tells of a port in use before any node is started.
@@ -78,23 +71,25 @@ pub(super) fn check(plan: &Plan) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
     fn ports_follow_the_base() {
-        assert_eq!(choose(7400, 3).unwrap(), Ports { http: 7403, peer: 7413 });
-        assert!(choose(65_530, 1).is_err());
-        assert_eq!(choose_almanac(7400).unwrap(), 7430);
-        assert!(choose_almanac(65_530).is_err());
-        let free = choose(0, 1).unwrap();
-        assert!(free.http != free.peer && free.http != 0);
+        assert_eq!(above(7400, 3).unwrap(), Ports { http: 7403, peer: 7413 });
+        assert!(above(65_530, 1).is_err());
+        assert_eq!(almanac_above(7400).unwrap(), 7430);
+        assert!(almanac_above(65_530).is_err());
+        let free: BTreeSet<_> = any_free(20).unwrap().into_iter().collect();
+        assert!(free.len() == 20 && !free.contains(&0));
     }
 
     #[test]
     fn a_port_in_use_is_named() {
         let taken = TcpListener::bind(loopback(0)).unwrap();
         let port = taken.local_addr().unwrap().port();
-        let node = |http| vec![Ports { http, peer: any_free().unwrap().peer }];
+        let node = |http| vec![Ports { http, peer: any_free(1).unwrap()[0] }];
         for (nodes, almanac) in [(node(port), 1), (vec![], port)] {
             let plan = Plan { nodes, formed_by: 1, almanac, seeded: false };
             assert!(check(&plan).unwrap_err().message.starts_with(&format!("port {port} cannot be used")));
