@@ -10,8 +10,8 @@ it is connected. An answer has `result`, or `error` with the status and the code
 import argparse
 import asyncio
 import json
-import logging
 import os
+import pathlib
 import sys
 
 import httpx2
@@ -20,26 +20,8 @@ from mcp.client.auth import OAuthFlowError
 from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
 from mcp.client.streamable_http import streamable_http_client
 
-# The SDK logs what it raises, and what it raises is reported.
-logging.getLogger("mcp").addHandler(logging.NullHandler())
-
-
-class Memory:
-    """Where the SDK keeps its access token."""
-
-    tokens = None
-
-    async def get_tokens(self):
-        return self.tokens
-
-    async def set_tokens(self, tokens):
-        self.tokens = tokens
-
-    async def get_client_info(self):
-        return None
-
-    async def set_client_info(self, client_info):
-        pass
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "examples/python"))
+from client import Memory, leaves  # noqa: E402
 
 
 class Boarding(httpx2.Auth):
@@ -89,15 +71,9 @@ def say(answer):
     print(json.dumps(answer), flush=True)
 
 
-def leaves(failure):
-    """The failures themselves: the SDK's task groups wrap them in groups of groups."""
-    if not isinstance(failure, BaseExceptionGroup):
-        return [failure]
-    return [leaf for inner in failure.exceptions for leaf in leaves(inner)]
-
-
 def complaint(failure, last):
-    return {"error": "; ".join(str(leaf) for leaf in leaves(failure)), "status": last.status, "code": last.code}
+    failures = leaves(failure) if isinstance(failure, BaseExceptionGroup) else [failure]
+    return {"error": "; ".join(map(str, failures)), "status": last.status, "code": last.code}
 
 
 FAILURES = (MCPError, OAuthFlowError, httpx2.HTTPError)

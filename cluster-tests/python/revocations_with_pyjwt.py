@@ -77,7 +77,8 @@ class Floors:
         self.cursor = 0
 
     def merge(self, message):
-        """Takes over a verified message, and says whether it shows that the feed is alive."""
+        """Takes over a verified message. Whether it fits: if so, and if it answers a question, the feed is as old as that
+        question at the most."""
         incarnation = self.newest[0] // INDEX
         if message["incarnation"] < incarnation:
             return False

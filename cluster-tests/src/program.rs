@@ -26,11 +26,16 @@ pub struct Program {
     input: Option<ChildStdin>,
     output: UnboundedReceiver<String>,
     name: String,
+    /// Whether the child is what kills the program, and must not be killed before.
+    on_leash: bool,
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
         self.input = None;
+        if !self.on_leash {
+            let _ = self.child.kill();
+        }
         let _ = self.child.wait();
     }
 }
@@ -47,7 +52,9 @@ impl Program {
     ) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", LEASH, "leash"]).arg(program.as_ref());
-        Self::spawn(command, program.as_ref(), arguments, variables)
+        let mut server = Self::spawn(command, program.as_ref(), arguments, variables);
+        server.on_leash = true;
+        server
     }
 
     /// Starts a program that reads lines, and ends when there are no more.
@@ -84,7 +91,7 @@ impl Program {
                 lines.take_while(|line| sender.send(line.clone()).is_ok()).for_each(drop);
             });
         }
-        Self { input: child.stdin.take(), child, output, name }
+        Self { input: child.stdin.take(), child, output, name, on_leash: false }
     }
 
     /// Reads on until a line yields something.

@@ -115,7 +115,7 @@ async fn an_unmodified_client_reaches_an_unmodified_server_until_the_registry_sa
     assert_eq!(celsius(&mut client).await["result"], json!({ "result": 232.78 }));
     wait_until("the token is over", async || (world.knock(token).await == REFUSED).then_some(())).await;
     let age = now() - issued;
-    assert!((TTL - 1..=TTL + 2).contains(&age), "{age} s");
+    assert!((TTL - 1..=TTL + 10).contains(&age), "{age} s");
     let last = celsius(&mut client).await;
     assert!(last["error"].as_str().is_some_and(|said| said.contains("server_revoked")), "{last}");
 }

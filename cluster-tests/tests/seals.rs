@@ -50,10 +50,11 @@ async fn a_key_used_twice_gives_the_first_answer_and_no_other_command() {
     let cluster = Cluster::start(3).await;
     stocked(&cluster).await;
     let first = keyed(&cluster.moderator(0), "suspend", "case-1").await.ok();
-    cluster.moderator(1).moderate("reinstate", "server", SERVER).await.ok();
+    let lifted = cluster.moderator(1).moderate("reinstate", "server", SERVER).await.ok();
     let again = keyed(&cluster.moderator(2), "suspend", "case-1").await.ok();
     assert_eq!(first["index"], again["index"], "the act is not done again");
-    cluster.client(0).connect(SERVER).await.ok();
+    let ask = json!({ "server_ref": SERVER, "min_index": lifted["index"] });
+    cluster.client(0).post("/v1/connect", &ask).await.ok();
     let other = keyed(&cluster.moderator(0), "quarantine", "case-1").await;
     assert_eq!((other.status, other.code()), (422, "idempotency_key_reused"), "{}", other.text);
     let next = keyed(&cluster.moderator(0), "suspend", "case-2").await.ok();

@@ -1,6 +1,7 @@
 //! `hapi-almanac`: the example as a program.
 
 use std::net::SocketAddr;
+use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use hapi_almanac::{MCP_PATH, app};
@@ -64,9 +65,18 @@ impl Args {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Failure> {
+async fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter("info").with_writer(std::io::stderr).init();
-    let args = Args::parse();
+    match serve(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tracing::error!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(args: Args) -> Result<(), Failure> {
     let wanted = args.listen;
     let listen = |error| Failure::Listen { address: wanted, error };
     let listener = TcpListener::bind(wanted).await.map_err(listen)?;

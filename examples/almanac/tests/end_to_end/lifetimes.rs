@@ -6,16 +6,18 @@ use hapi_cluster_tests::{FrontDoor, Proof, PythonClient, python, wait_until};
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::rust_client::{Revision, RustClient};
+use crate::rust_client::{PinnedClient, Revision, RustClient};
 use crate::server::{Feed, PHASE, ask, opened, refused};
 use crate::world::{TTL, World};
 
 /// What a verifier lets pass beyond `exp`, in seconds.
 const LEEWAY: u64 = 5;
 
-/// How old the feed may be in strict mode, and the same with time to notice, in seconds.
+/// How old the feed may be in strict mode, in seconds.
 const STALE_AFTER: u64 = 5;
-const STALE_NOTICED: u64 = STALE_AFTER + 3;
+
+/// What a busy machine may add to a time that is to be kept, in seconds.
+const SLACK: u64 = 10;
 
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
@@ -29,6 +31,7 @@ async fn descriptors_end_sessions_are_renewed_and_a_cut_feed_is_noticed() {
         a_session_goes_on_past_the_descriptor_that_it_began_with(&world),
         a_session_that_is_not_renewed_ends(&world),
         a_fresh_descriptor_on_any_request_renews_a_session(&world),
+        a_message_renews_a_session(&world),
         without_its_feed_a_strict_server_closes(&world),
         without_its_feed_a_lenient_server_goes_by_the_end_of_the_descriptor(&world),
     );
@@ -44,7 +47,7 @@ async fn an_expired_descriptor_is_refused(world: &World) {
     })
     .await;
     let age = refused_at - issued;
-    assert!((TTL + LEEWAY - 1..=TTL + LEEWAY + 2).contains(&age), "{age} s");
+    assert!((TTL + LEEWAY - 1..=TTL + LEEWAY + SLACK).contains(&age), "{age} s");
 }
 
 async fn a_session_goes_on_past_the_descriptor_that_it_began_with(world: &World) {
@@ -78,7 +81,7 @@ async fn a_session_that_is_not_renewed_ends(world: &World) {
     })
     .await;
     let age = now() - issued;
-    assert!((TTL + LEEWAY - 1..=TTL + LEEWAY + 2).contains(&age), "{age} s");
+    assert!((TTL + LEEWAY - 1..=TTL + LEEWAY + SLACK).contains(&age), "{age} s");
     let answer = ask(&mut client).await;
     assert_eq!((&answer["status"], &answer["code"]), (&json!(404), &json!("session_ended")), "{answer}");
 }
@@ -97,6 +100,19 @@ async fn a_fresh_descriptor_on_any_request_renews_a_session(world: &World) {
     assert_eq!(almanac.count("hapi_guard_sessions_opened_total", &[]).await, 1.0);
 }
 
+async fn a_message_renews_a_session(world: &World) {
+    let almanac = world.almanac("ai.acme/message").await;
+    let client = PinnedClient::open(world.descriptor(&almanac.name).await, &almanac.url).await;
+    let opened_at = now();
+    sleep(Duration::from_secs(TTL - 10)).await;
+    client.refresh(&world.descriptor(&almanac.name).await).await;
+    sleep(Duration::from_secs((opened_at + TTL + LEEWAY + 2).saturating_sub(now()))).await;
+    assert_eq!(client.call().await.unwrap()["phase"], PHASE, "though its header is long over");
+    let count = async |name| almanac.count(name, &[]).await;
+    assert_eq!(count("hapi_guard_sessions_opened_total").await, 1.0);
+    assert_eq!(count("hapi_guard_sessions_renewed_total").await, 1.0);
+}
+
 async fn without_its_feed_a_strict_server_closes(world: &World) {
     let way = FrontDoor::open().await;
     way.lead_to(world.cluster.whereabouts());
@@ -110,7 +126,7 @@ async fn without_its_feed_a_strict_server_closes(world: &World) {
     })
     .await;
     let silence = now() - cut;
-    assert!(silence <= STALE_NOTICED, "{silence} s");
+    assert!(silence <= STALE_AFTER + SLACK, "{silence} s");
     way.lead_to(world.cluster.whereabouts());
     wait_until("it hears what it has missed", async || {
         (almanac.knock(&descriptor).await == refused(403, "descriptor_revoked")).then_some(())
@@ -125,7 +141,7 @@ async fn without_its_feed_a_lenient_server_goes_by_the_end_of_the_descriptor(wor
     let (descriptor, issued) = (world.descriptor(&almanac.name).await, now());
     way.close();
     world.moderate("suspend", "server", &almanac.name).await;
-    while now() < issued + TTL - 1 {
+    while now() < issued + TTL - 2 {
         assert_eq!(almanac.knock(&descriptor).await, opened());
         sleep(Duration::from_secs(1)).await;
     }
@@ -134,5 +150,5 @@ async fn without_its_feed_a_lenient_server_goes_by_the_end_of_the_descriptor(wor
     })
     .await;
     let age = now() - issued;
-    assert!(age <= TTL + LEEWAY + 2, "{age} s");
+    assert!(age <= TTL + LEEWAY + SLACK, "{age} s");
 }

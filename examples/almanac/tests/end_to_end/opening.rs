@@ -14,8 +14,9 @@ use crate::world::World;
 
 const SERVER: &str = "ai.acme/almanac";
 
-/// How soon what was acknowledged bites at a server whose feed is connected.
-const BITES_WITHIN: Duration = Duration::from_secs(1);
+/// How soon what was acknowledged bites at a server whose feed is connected, on a machine with much else to do.
+/// `cluster-tests/tests/gate.rs` measures it.
+const BITES_WITHIN: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_valid_descriptor_opens_the_server_in_both_revisions_of_mcp_for_both_sdks() {

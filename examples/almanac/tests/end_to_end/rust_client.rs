@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures::stream::BoxStream;
 use hapi_client::{Client, ConnectError, ConnectRequest, Session};
 use http::{HeaderName, HeaderValue};
-use rmcp::model::{CallToolRequestParams, ClientJsonRpcMessage, CustomNotification, ProtocolVersion};
+use rmcp::model::{
+    CallToolRequestParams, ClientJsonRpcMessage, ClientNotification, CustomNotification, ProtocolVersion,
+};
 use rmcp::service::{NotificationContext, RunningService};
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::{
@@ -15,7 +17,7 @@ use rmcp::transport::streamable_http_client::{
     StreamableHttpPostResponse,
 };
 use rmcp::{ClientHandler, ClientLifecycleMode, ClientServiceExt, RoleClient};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sse_stream::Sse;
 
 use crate::server::{TOOL, arguments};
@@ -32,20 +34,22 @@ pub(crate) enum Revision {
     Stateless,
 }
 
-/// The SDK's HTTP client, with the newest descriptor on every request. Once there is none, nothing is sent.
+/// Yields the descriptor for the next request, or says why there is none.
+type Leave = Arc<dyn Fn() -> std::result::Result<String, String> + Send + Sync>;
+
+/// The SDK's HTTP client, with a descriptor on every request. Once there is none, nothing is sent.
 #[derive(Clone)]
 struct Boarded {
     http: reqwest::Client,
-    session: Arc<Session>,
+    leave: Leave,
 }
 
 impl Boarded {
     fn board(&self, mut headers: Headers) -> Result<Headers> {
-        let boarding = self.session.boarding();
-        let boarding = boarding.map_err(|end| {
+        let descriptor = (self.leave)().map_err(|end| {
             StreamableHttpError::UnexpectedServerResponse(format!("not sent: {end}").into())
         })?;
-        headers.insert(HeaderName::from_static("mcp-connect"), boarding.descriptor.parse().unwrap());
+        headers.insert(HeaderName::from_static("mcp-connect"), descriptor.parse().unwrap());
         Ok(headers)
     }
 }
@@ -123,31 +127,20 @@ impl RustClient {
         let request = ConnectRequest { server_ref: server.into(), ..ConnectRequest::default() };
         let session = Arc::new(client.open(request).await?);
         let endpoint = session.boarding().unwrap().endpoint;
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let mut config = StreamableHttpClientTransportConfig::with_uri(endpoint);
-        // A session that the guard has ended is over; what comes then is for the test to see.
-        config.reinit_on_expired_session = false;
-        let boarded = Boarded { http, session: session.clone() };
         let notices = Arc::<AtomicUsize>::default();
         let listener = Listener { session: session.clone(), notices: notices.clone() };
-        let lifecycle = match revision {
-            Revision::Sessions => ClientLifecycleMode::Initialize,
-            Revision::Stateless => {
-                ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] }
-            }
+        let kept = session.clone();
+        let leave = move || match kept.boarding() {
+            Ok(boarding) => Ok(boarding.descriptor),
+            Err(end) => Err(end.to_string()),
         };
-        let transport = StreamableHttpClientTransport::with_client(boarded, config);
-        let service =
-            listener.serve_with_lifecycle(transport, lifecycle).await.expect("the guard lets it in");
+        let service = connect(listener, Arc::new(leave), endpoint, revision).await;
         Ok(Self { service, session, notices })
     }
 
     /// Calls the tool.
     pub(crate) async fn call(&self) -> std::result::Result<Value, String> {
-        let arguments = arguments().as_object().cloned().unwrap();
-        let call = CallToolRequestParams::new(TOOL).with_arguments(arguments);
-        let result = self.service.call_tool(call).await.map_err(|error| format!("{error:?}"))?;
-        Ok(result.structured_content.unwrap_or_default())
+        call(&self.service).await
     }
 
     /// How often the guard has asked for a fresh descriptor on the session's stream.
@@ -159,4 +152,55 @@ impl RustClient {
     pub(crate) fn exp(&self) -> u64 {
         self.session.boarding().unwrap().expires_at()
     }
+}
+
+/// A client that sends one and the same descriptor in its header for ever.
+pub(crate) struct PinnedClient(RunningService<RoleClient, ()>);
+
+impl PinnedClient {
+    pub(crate) async fn open(descriptor: String, endpoint: &str) -> Self {
+        let leave: Leave = Arc::new(move || Ok(descriptor.clone()));
+        Self(connect((), leave, endpoint.to_owned(), Revision::Sessions).await)
+    }
+
+    /// Calls the tool.
+    pub(crate) async fn call(&self) -> std::result::Result<Value, String> {
+        call(&self.0).await
+    }
+
+    /// Renews its session by a message.
+    pub(crate) async fn refresh(&self, descriptor: &str) {
+        let params = json!({ "descriptor": descriptor });
+        let message = CustomNotification::new("notifications/connect/refresh", Some(params));
+        self.0.send_notification(ClientNotification::CustomNotification(message)).await.unwrap();
+    }
+}
+
+async fn connect<H: ClientHandler>(
+    handler: H,
+    leave: Leave,
+    endpoint: String,
+    revision: Revision,
+) -> RunningService<RoleClient, H> {
+    let boarded = Boarded { http: reqwest::Client::builder().no_proxy().build().unwrap(), leave };
+    let mut config = StreamableHttpClientTransportConfig::with_uri(endpoint);
+    // A session that the guard has ended is over; what comes then is for the test to see.
+    config.reinit_on_expired_session = false;
+    let lifecycle = match revision {
+        Revision::Sessions => ClientLifecycleMode::Initialize,
+        Revision::Stateless => {
+            ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] }
+        }
+    };
+    let transport = StreamableHttpClientTransport::with_client(boarded, config);
+    handler.serve_with_lifecycle(transport, lifecycle).await.expect("the guard lets it in")
+}
+
+async fn call<H: ClientHandler>(
+    service: &RunningService<RoleClient, H>,
+) -> std::result::Result<Value, String> {
+    let arguments = arguments().as_object().cloned().unwrap();
+    let call = CallToolRequestParams::new(TOOL).with_arguments(arguments);
+    let result = service.call_tool(call).await.map_err(|error| format!("{error:?}"))?;
+    Ok(result.structured_content.unwrap_or_default())
 }
