@@ -77,6 +77,10 @@ pub(crate) struct Cluster {
     pub(crate) join: Vec<String>,
     /// How many nodes form a new cluster; absent means only to join one that exists.
     pub(crate) bootstrap_expect: Option<u16>,
+    /// Learners become voters while there are fewer than these.
+    pub(crate) max_voters: usize,
+    /// For how long a voter may be silent before a learner takes its place.
+    pub(crate) dead_node_grace_ms: u64,
 }
 
 /// Timings and sizes of Raft.
@@ -213,7 +217,13 @@ impl Default for Config {
             issuer: String::new(),
             http: Http { listen: loopback(8080), advertise: None },
             peer: Peer { listen: loopback(7080), advertise: None },
-            cluster: Cluster { secret_file: Vec::new(), join: Vec::new(), bootstrap_expect: None },
+            cluster: Cluster {
+                secret_file: Vec::new(),
+                join: Vec::new(),
+                bootstrap_expect: None,
+                max_voters: raft.max_voters,
+                dead_node_grace_ms: raft.dead_node_grace_ms,
+            },
             raft: Raft {
                 heartbeat_ms: raft.heartbeat_ms,
                 election_timeout_min_ms: raft.election_timeout_min_ms,

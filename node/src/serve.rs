@@ -199,6 +199,8 @@ async fn start_replica(config: &Config, http: &str, peer: TcpListener) -> Result
             keep_entries: config.raft.keep_entries,
             install_timeout_ms: config.raft.install_timeout_ms,
             promote_after_ms: config.raft.promote_after_ms,
+            max_voters: config.cluster.max_voters,
+            dead_node_grace_ms: config.cluster.dead_node_grace_ms,
         },
         rules: faults::rules(),
         version: env!("CARGO_PKG_VERSION").into(),

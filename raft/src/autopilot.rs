@@ -1,6 +1,11 @@
-//! What the leader does by itself: makes learners voters, keeps addresses up to date, takes removed nodes out.
+//! What the leader does by itself: makes learners voters, also in the place of dead ones, keeps addresses up to
+//! date, takes removed nodes out.
 
-use crate::{node::Node, types::TypeConfig};
+use crate::{
+    node::Node,
+    types::TypeConfig,
+    voters::{Census, Change},
+};
 use hapi_registry_state::NodeId;
 use openraft::{ChangeMembers, Instant as _, metrics::RaftMetrics};
 use std::{
@@ -10,34 +15,76 @@ use std::{
 };
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-/// How many voters there are to be. More would make every commit wait for more disks, and five survive the
-/// loss of two.
-const MOST_VOTERS: usize = 5;
-
 /// A learner this close to the end of the log needs no more than a moment to have all of it.
 const NEAR_ENTRIES: u64 = 512;
 
 const TICK: Duration = Duration::from_millis(500);
 
+/// A leader that has not looked for longer than this was away itself, and knows nothing of the others' silence.
+/// Shorter than any grace, so that a standstill alone makes nobody dead.
+const LONGEST_GAP: Duration = Duration::from_secs(2);
+
+/// What a leader has seen of the others since it leads.
+#[derive(Default)]
+struct Watch {
+    /// The term in which it leads.
+    term: u64,
+    /// When it looked last.
+    looked: Option<Instant>,
+    /// Since when a learner has been near the end of the log.
+    steady: BTreeMap<u64, Instant>,
+    /// Since when a voter has not answered.
+    silent: BTreeMap<u64, Instant>,
+    /// The voters that were reported as dead.
+    reported: BTreeSet<u64>,
+}
+
+impl Watch {
+    fn look(&mut self, near: &BTreeSet<u64>, silent: &BTreeSet<u64>, now: Instant) {
+        let was_away = self.looked.is_some_and(|looked| now - looked > LONGEST_GAP);
+        self.looked = Some(now);
+        if was_away {
+            self.silent.clear();
+        }
+        note(&mut self.steady, near, now);
+        note(&mut self.silent, silent, now);
+    }
+}
+
+/// Keeps for each of `nodes` since when it has been among them.
+fn note(since: &mut BTreeMap<u64, Instant>, nodes: &BTreeSet<u64>, now: Instant) {
+    since.retain(|node, _| nodes.contains(node));
+    for node in nodes {
+        since.entry(*node).or_insert(now);
+    }
+}
+
+/// Those that have been so for at least `enough`.
+fn lasting(since: &BTreeMap<u64, Instant>, enough: Duration, now: Instant) -> BTreeSet<u64> {
+    since.iter().filter(|(_, since)| now - **since >= enough).map(|(node, _)| *node).collect()
+}
+
 /// Runs for ever; acts while this node leads.
 pub(crate) async fn run(node: Arc<Node>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut steady = BTreeMap::new();
+    let mut watch = Watch::default();
     loop {
         ticks.tick().await;
         let metrics = node.raft_metrics();
+        // A new leadership judges anew.
+        if !metrics.state.is_leader() || metrics.current_term != watch.term {
+            watch = Watch { term: metrics.current_term, ..Watch::default() };
+        }
         if metrics.state.is_leader() {
-            node.tend(&metrics, &mut steady).await;
-        } else {
-            // A new leadership judges anew.
-            steady.clear();
+            node.tend(&metrics, &mut watch).await;
         }
     }
 }
 
 impl Node {
-    async fn tend(&self, metrics: &RaftMetrics<TypeConfig>, steady: &mut BTreeMap<u64, Instant>) {
+    async fn tend(&self, metrics: &RaftMetrics<TypeConfig>, watch: &mut Watch) {
+        let census = self.census(metrics, watch);
         let outdated = self.directory.outdated();
         if !outdated.is_empty() {
             self.change(ChangeMembers::SetNodes(outdated)).await;
@@ -48,19 +95,47 @@ impl Node {
             self.take_out(metrics, departed).await;
             return;
         }
-        let near = near_learners(metrics, Duration::from_millis(self.tuning.election_timeout_max_ms));
-        steady.retain(|learner, _| near.contains(learner));
-        let now = Instant::now();
-        for learner in near {
-            steady.entry(learner).or_insert(now);
+        if let Some(change) = census.due(self.tuning.max_voters) {
+            self.change_voters(change).await;
         }
-        let enough = Duration::from_millis(self.tuning.promote_after_ms);
-        let ready = steady.iter().filter(|(_, since)| now - **since >= enough).map(|(learner, _)| *learner);
-        let promoted = promotions(metrics.membership_config.voter_ids().count(), ready.collect());
-        if !promoted.is_empty() {
-            let count = promoted.len() as u64;
-            let done = self.change(ChangeMembers::AddVoterIds(promoted)).await;
-            self.counters.promotions.inc_by(if done { count } else { 0 });
+    }
+
+    /// Who is there, and who has been away for too long.
+    fn census(&self, metrics: &RaftMetrics<TypeConfig>, watch: &mut Watch) -> Census {
+        let mut answering = answering(metrics, Duration::from_millis(self.tuning.election_timeout_max_ms));
+        answering.insert(self.id);
+        let voters: BTreeSet<u64> = metrics.membership_config.voter_ids().collect();
+        let (healthy, silent) = voters.iter().copied().partition(|voter| answering.contains(voter));
+        let now = Instant::now();
+        watch.look(&near_learners(metrics, &answering), &silent, now);
+        let ready = lasting(&watch.steady, Duration::from_millis(self.tuning.promote_after_ms), now);
+        let dead = lasting(&watch.silent, Duration::from_millis(self.tuning.dead_node_grace_ms), now);
+        for node in dead.difference(&watch.reported) {
+            tracing::warn!(
+                node = format_args!("{node:016x}"),
+                "a voter has been silent for too long: it is dead"
+            );
+        }
+        watch.reported.clone_from(&dead);
+        Census { voters, healthy, dead, ready }
+    }
+
+    /// Lets learners vote, and dead voters no more. These stay members: one that comes back follows as a learner,
+    /// and may become a voter again.
+    async fn change_voters(&self, Change { promoted, demoted }: Change) {
+        let (up, down) = (promoted.len() as u64, demoted.len() as u64);
+        if down > 0 {
+            tracing::warn!(
+                demoted = names(&demoted),
+                heirs = names(&promoted),
+                "dead voters lose their votes"
+            );
+        }
+        let changes = vec![ChangeMembers::AddVoterIds(promoted), ChangeMembers::RemoveVoters(demoted)];
+        if self.change(ChangeMembers::Batch(changes)).await {
+            self.counters.promotions.inc_by(up);
+            self.counters.demotions.inc_by(down);
+            self.counters.replacements.inc_by(up.min(down));
         }
     }
 
@@ -102,27 +177,27 @@ impl Node {
     }
 }
 
-/// Learners that have nearly all of the log and answered the leader just now.
-fn near_learners(metrics: &RaftMetrics<TypeConfig>, recent: Duration) -> BTreeSet<u64> {
+/// The nodes that answered the leader within the time that is `recent`.
+fn answering(metrics: &RaftMetrics<TypeConfig>, recent: Duration) -> BTreeSet<u64> {
+    let answers = metrics.heartbeat.iter().flatten();
+    let just_now = answers.filter(|(_, last)| last.as_ref().is_some_and(|last| last.elapsed() <= recent));
+    just_now.map(|(node, _)| *node).collect()
+}
+
+/// Learners that have nearly all of the log and are among those `answering`.
+fn near_learners(metrics: &RaftMetrics<TypeConfig>, answering: &BTreeSet<u64>) -> BTreeSet<u64> {
     let last = metrics.last_log_index.unwrap_or(0);
     let is_near = |learner: &u64| {
         let matched = metrics.replication.as_ref().and_then(|all| *all.get(learner)?);
         matched.is_some_and(|matched| last.saturating_sub(matched.index) <= NEAR_ENTRIES)
     };
-    let is_there = |learner: &u64| {
-        let answered = metrics.heartbeat.as_ref().and_then(|all| *all.get(learner)?);
-        answered.is_some_and(|answered| answered.elapsed() <= recent)
-    };
     let learners = metrics.membership_config.membership().learner_ids();
-    learners.filter(|learner| is_near(learner) && is_there(learner)).collect()
+    learners.filter(|learner| answering.contains(learner) && is_near(learner)).collect()
 }
 
-/// Which of the `ready` learners become voters now. The number of voters stays odd or becomes so: an even
-/// number survives no more losses than the odd one below it.
-fn promotions(voters: usize, ready: BTreeSet<u64>) -> BTreeSet<u64> {
-    let room = MOST_VOTERS.saturating_sub(voters).min(ready.len());
-    let take = if (voters + room).is_multiple_of(2) { room.saturating_sub(1) } else { room };
-    ready.into_iter().take(take).collect()
+/// Ids as members are shown.
+fn names(nodes: &BTreeSet<u64>) -> String {
+    nodes.iter().map(|node| format!("{node:016x}")).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -131,30 +206,33 @@ mod tests {
 
     use super::*;
 
+    const GRACE: Duration = Duration::from_secs(5);
+
+    /// Looks at `seconds` after `begin`, and yields who is dead then, if 2 and 3 are `silent`.
+    fn dead(watch: &mut Watch, begin: Instant, seconds: f64, silent: &[u64]) -> Vec<u64> {
+        let now = begin + Duration::from_secs_f64(seconds);
+        watch.look(&BTreeSet::new(), &silent.iter().copied().collect(), now);
+        lasting(&watch.silent, GRACE, now).into_iter().collect()
+    }
+
     #[test]
-    fn promotions_keep_the_number_of_voters_odd_and_at_most_five() {
-        // voters, ready learners, voters afterwards
-        let cases = [
-            (1, 0, 1),
-            (1, 1, 1),
-            (1, 2, 3),
-            (1, 3, 3),
-            (1, 4, 5),
-            (1, 9, 5),
-            (2, 0, 2),
-            (2, 1, 3),
-            (2, 2, 3),
-            (2, 3, 5),
-            (3, 1, 3),
-            (3, 2, 5),
-            (3, 9, 5),
-            (4, 1, 5),
-            (5, 3, 5),
-            (7, 2, 7),
-        ];
-        for (voters, ready, after) in cases {
-            let promoted = promotions(voters, (1..=ready).collect());
-            assert_eq!(voters + promoted.len(), after, "{voters} voters, {ready} ready");
+    fn only_silence_without_a_break_makes_a_voter_dead() {
+        let (mut watch, begin) = (Watch::default(), Instant::now());
+        for seconds in 0..5 {
+            assert!(dead(&mut watch, begin, f64::from(seconds), &[2, 3]).is_empty());
         }
+        assert!(dead(&mut watch, begin, 4.5, &[2]).is_empty(), "3 has answered");
+        assert_eq!(dead(&mut watch, begin, 5.0, &[2, 3]), [2]);
+    }
+
+    #[test]
+    fn a_leader_that_stood_still_counts_silence_anew() {
+        let (mut watch, begin) = (Watch::default(), Instant::now());
+        assert!(dead(&mut watch, begin, 0.0, &[2]).is_empty());
+        assert!(dead(&mut watch, begin, 60.0, &[2]).is_empty());
+        for half_seconds in 1..10 {
+            assert!(dead(&mut watch, begin, 60.0 + f64::from(half_seconds) / 2.0, &[2]).is_empty());
+        }
+        assert_eq!(dead(&mut watch, begin, 65.0, &[2]), [2]);
     }
 }

@@ -71,6 +71,10 @@ pub struct RaftTuning {
     pub install_timeout_ms: u64,
     /// For how long a learner must have kept up before it becomes a voter.
     pub promote_after_ms: u64,
+    /// Learners become voters while there are fewer than these; an odd number.
+    pub max_voters: usize,
+    /// For how long a voter may be silent before a learner takes its place.
+    pub dead_node_grace_ms: u64,
 }
 
 impl Default for RaftTuning {
@@ -83,6 +87,9 @@ impl Default for RaftTuning {
             keep_entries: 20_000,
             install_timeout_ms: 60_000,
             promote_after_ms: 10_000,
+            // More would make every commit wait for more disks, and five survive the loss of two.
+            max_voters: 5,
+            dead_node_grace_ms: 300_000,
         }
     }
 }

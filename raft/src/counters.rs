@@ -34,6 +34,8 @@ pub(crate) struct Counters {
     pub(crate) snapshots_installed: IntCounter,
     pub(crate) snapshots_sent: IntCounter,
     pub(crate) promotions: IntCounter,
+    pub(crate) demotions: IntCounter,
+    pub(crate) replacements: IntCounter,
     pub(crate) removals: IntCounter,
     pub(crate) renewals: IntCounterVec,
     pub(crate) lease_drops: IntCounterVec,
@@ -71,6 +73,14 @@ impl Counters {
             promotions: IntCounter::new(
                 "hapi_raft_promotions_total",
                 "Learners made voters by this leader.",
+            )?,
+            demotions: IntCounter::new(
+                "hapi_raft_demotions_total",
+                "Dead voters made learners by this leader.",
+            )?,
+            replacements: IntCounter::new(
+                "hapi_raft_replacements_total",
+                "Dead voters whose place this leader gave to a learner.",
             )?,
             removals: IntCounter::new(
                 "hapi_raft_removals_total",
@@ -122,6 +132,8 @@ impl Counters {
             Box::new(self.snapshots_installed.clone()),
             Box::new(self.snapshots_sent.clone()),
             Box::new(self.promotions.clone()),
+            Box::new(self.demotions.clone()),
+            Box::new(self.replacements.clone()),
             Box::new(self.removals.clone()),
             Box::new(self.renewals.clone()),
             Box::new(self.lease_drops.clone()),

@@ -35,6 +35,7 @@ mod start;
 mod status;
 mod tls;
 mod types;
+mod voters;
 mod wire;
 
 pub use bootstrap::{BootstrapError, propose_bootstrap};

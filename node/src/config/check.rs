@@ -8,6 +8,9 @@ use url::{Host, Url};
 /// The longest wait for a hand-over: clients give up sooner than that, and each that waits takes memory.
 const LONGEST_HANDOVER_WAIT_MS: u64 = 10_000;
 
+/// Every commit waits for a majority of the voters: more than nine would only be slower.
+const MOST_VOTERS: usize = 9;
+
 /// Every rule that `config` breaks, one sentence each, with the key first.
 pub(super) fn problems(config: &Config) -> Vec<String> {
     let rules = [
@@ -17,6 +20,8 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
         secret_files(config.cluster.secret_file.len()),
         config.cluster.join.iter().find_map(|address| host_port("cluster.join", address)),
         bootstrap_expect(config),
+        max_voters(config.cluster.max_voters),
+        dead_node_grace(config),
         heartbeat(&config.raft),
         election(&config.raft),
         positive("raft.snapshot_entries", config.raft.snapshot_entries),
@@ -89,6 +94,25 @@ fn bootstrap_expect(config: &Config) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// An even number of voters survives no more losses than the odd one below it.
+fn max_voters(most: usize) -> Option<String> {
+    let fits = (1..=MOST_VOTERS).contains(&most) && !most.is_multiple_of(2);
+    (!fits).then(|| format!("cluster.max_voters: {most} must be an odd number from 1 to {MOST_VOTERS}"))
+}
+
+/// A leader is lost and another one elected, a lease runs out: none of that is a dead node.
+fn dead_node_grace(config: &Config) -> Option<String> {
+    let grace = config.cluster.dead_node_grace_ms;
+    let (lease, election) = (config.lease.duration_ms, config.raft.election_timeout_max_ms);
+    let least = election.saturating_mul(2).saturating_add(lease);
+    (grace <= least).then(|| {
+        format!(
+            "cluster.dead_node_grace_ms: {grace} must be more than {least}, which is twice \
+             raft.election_timeout_max_ms ({election}) and lease.duration_ms ({lease})"
+        )
+    })
 }
 
 /// One lost heartbeat must not be an election.

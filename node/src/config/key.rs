@@ -74,6 +74,18 @@ pub(crate) const KEYS: &[Key] = &[
         "N",
         "Form a new cluster of N such nodes, unless one exists already",
     ),
+    number(
+        "cluster.max_voters",
+        "max-voters",
+        "N",
+        "Learners become voters while there are fewer than N, an odd number up to 9; what the leader has counts",
+    ),
+    number(
+        "cluster.dead_node_grace_ms",
+        "dead-node-grace-ms",
+        "MS",
+        "A voter that is silent for so long gives its vote to a learner; what the leader has counts",
+    ),
     number("raft.heartbeat_ms", "raft-heartbeat-ms", "MS", "How often a leader says that it is there"),
     number(
         "raft.election_timeout_min_ms",

@@ -185,6 +185,14 @@ fn every_rule_has_a_sentence_that_names_the_key() {
         ),
         ("cluster.bootstrap_expect = 0", "cluster.bootstrap_expect: must be at least 1"),
         ("cluster.bootstrap_expect = 10", "cluster.bootstrap_expect: must be at most 9; further nodes join"),
+        ("cluster.max_voters = 0", "cluster.max_voters: 0 must be an odd number from 1 to 9"),
+        ("cluster.max_voters = 4", "cluster.max_voters: 4 must be an odd number from 1 to 9"),
+        ("cluster.max_voters = 11", "cluster.max_voters: 11 must be an odd number from 1 to 9"),
+        (
+            "cluster.dead_node_grace_ms = 4600",
+            "cluster.dead_node_grace_ms: 4600 must be more than 4600, which is twice \
+             raft.election_timeout_max_ms (800) and lease.duration_ms (3000)",
+        ),
         ("raft.heartbeat_ms = 0", "raft.heartbeat_ms: must be positive"),
         (
             "raft.heartbeat_ms = 200",

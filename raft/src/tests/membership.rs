@@ -1,7 +1,9 @@
 //! Growing, and knowing each other while growing.
 
-use super::harness::{Home, formed, homes, leader, read, start_all, until, within, write};
+use super::harness::{Home, follower, formed, homes, leader, read, start_all, until, within, write};
 use crate::{Replica, Role};
+use hapi_registry_state::NodeId;
+use std::collections::BTreeSet;
 
 fn newcomer(homes: &[Home]) -> Home {
     let mut home = Home::new(None);
@@ -11,6 +13,61 @@ fn newcomer(homes: &[Home]) -> Home {
 
 fn voters(replica: &Replica) -> usize {
     replica.status().members.iter().filter(|member| member.is_voter).count()
+}
+
+fn voter_ids(replica: &Replica) -> BTreeSet<NodeId> {
+    let members = replica.status().members;
+    members.iter().filter(|member| member.is_voter).map(|member| member.id).collect()
+}
+
+/// Lets the home's leader give up voters that are silent for two seconds, and have three at most.
+fn impatient(mut home: Home) -> Home {
+    home.tuning.max_voters = 3;
+    home.tuning.dead_node_grace_ms = 2_000;
+    home
+}
+
+/// Shuts down one that follows; yields its place.
+async fn lose(replicas: &mut Vec<Replica>) -> usize {
+    let gone = follower(replicas).await.node_id();
+    let place = replicas.iter().position(|replica| replica.node_id() == gone).unwrap();
+    replicas.remove(place).shutdown().await;
+    place
+}
+
+#[tokio::test]
+async fn a_learner_takes_the_place_of_a_dead_voter_which_comes_back_as_a_learner() {
+    let mut homes: Vec<Home> = homes(3).into_iter().map(impatient).collect();
+    let mut replicas = start_all(&homes).await;
+    let place = lose(&mut replicas).await;
+    let gone = homes.remove(place);
+    let spare = impatient(newcomer(&homes));
+    replicas.push(spare.start().await);
+    formed(&replicas[2..]).await;
+    let living: BTreeSet<NodeId> = replicas.iter().map(Replica::node_id).collect();
+    until("the learner votes and the dead one does not", || {
+        replicas.iter().all(|replica| voter_ids(replica) == living)
+    })
+    .await;
+    write(&replicas[0], "after").await;
+    let back = gone.start().await;
+    until("it follows", || read(&back, &replicas[0]).as_deref() == Some("after")).await;
+    until("it knows that it only learns", || back.status().role == Role::Learner).await;
+    assert_eq!(voter_ids(&back), living);
+}
+
+#[tokio::test]
+async fn two_dead_of_five_lose_their_votes_and_one_dead_of_three_does_not() {
+    let mut homes: Vec<Home> = homes(5).into_iter().map(impatient).collect();
+    let mut replicas = start_all(&homes).await;
+    for _ in 0..2 {
+        homes.remove(lose(&mut replicas).await);
+    }
+    until("three vote", || replicas.iter().all(|replica| voters(replica) == 3)).await;
+    homes.remove(lose(&mut replicas).await);
+    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    assert_eq!(voters(&replicas[0]), 3, "two would survive no loss either");
+    write(&replicas[0], "two of three").await;
 }
 
 #[tokio::test]
