@@ -1,7 +1,7 @@
 //! `tenants`: which servers a company's clients may reach.
 
 use super::percent::encode;
-use super::seal::{Follow, covers};
+use super::seal::Follow;
 use super::{Failure, Remote, table};
 use hapi_client::Method;
 use serde_json::{Value, json};
@@ -83,9 +83,7 @@ impl Put {
         let session = self.remote.session()?;
         let path = format!("/v1/tenants/{}", encode(&self.id));
         let answer = self.follow.write(&session, Method::PUT, &path, Some(self.body())).await?;
-        session.show(&answer, |receipt| {
-            format!("tenant {} is set, at index {}{}", self.id, receipt["index"], covers(receipt))
-        })
+        session.show(&answer, |_| format!("tenant {} is set", self.id))
     }
 
     /// An absent allow list allows everything; an empty one would allow nothing.
