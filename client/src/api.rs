@@ -1,14 +1,18 @@
 //! The plain door to the whole API.
 
 use reqwest::Method;
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, value::RawValue};
 use thiserror::Error;
+use url::form_urlencoded;
 
 use crate::client::{Client, Inner};
 use crate::extras::{Extras, are_repeatable};
 use crate::problem::Problem;
 use crate::transport::{Answer, ExchangeError};
+
+/// What OAuth's endpoints take.
+const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
 /// Why a request did not succeed.
 #[derive(Debug, Error)]
@@ -26,6 +30,9 @@ pub enum ApiError {
     /// The node answered something that is not JSON.
     #[error("the answer is not JSON")]
     Malformed,
+    /// The node answered something that is not UTF-8.
+    #[error("the answer is not a text")]
+    NoText,
     /// The path does not start with a slash.
     #[error("a path starts with a slash")]
     Path,
@@ -76,6 +83,27 @@ impl Client {
         self.exchange(method, path, Some(body.get()), &HeaderMap::new()).await
     }
 
+    /// Like [`Client::request`], for endpoints that take a form, as those of OAuth do.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError`]. When all nodes fail, that of the last.
+    pub async fn request_form(&self, path: &str, fields: &[(&str, &str)]) -> Result<Value, ApiError> {
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, FORM)]);
+        self.exchange(Method::POST, path, Some(&form), &headers).await
+    }
+
+    /// Reads `path`, and gives the answer as the text that it is: a signed message is no JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError`]. When all nodes fail, that of the last.
+    pub async fn text(&self, path: &str) -> Result<String, ApiError> {
+        let answer = self.answer(Method::GET, path, None, &HeaderMap::new()).await?;
+        String::from_utf8(answer.body).map_err(|_| ApiError::NoText)
+    }
+
     async fn exchange(
         &self,
         method: Method,
@@ -83,17 +111,26 @@ impl Client {
         body: Option<&str>,
         headers: &HeaderMap,
     ) -> Result<Value, ApiError> {
+        match self.answer(method, path, body, headers).await?.body.as_slice() {
+            [] => Ok(Value::Null),
+            body => serde_json::from_slice(body).map_err(|_| ApiError::Malformed),
+        }
+    }
+
+    /// What is no success is an error.
+    async fn answer(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<Answer, ApiError> {
         if !path.starts_with('/') {
             return Err(ApiError::Path);
         }
         let answer = self.0.send_any(method, path, body.map(str::as_bytes), headers).await?;
-        if !(200..300).contains(&answer.status) {
-            return Err(ApiError::Refused(Problem::parse(&answer)));
-        }
-        match answer.body.as_slice() {
-            [] => Ok(Value::Null),
-            body => serde_json::from_slice(body).map_err(|_| ApiError::Malformed),
-        }
+        let is_success = (200..300).contains(&answer.status);
+        if is_success { Ok(answer) } else { Err(ApiError::Refused(Problem::parse(&answer))) }
     }
 }
 

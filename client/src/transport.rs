@@ -57,7 +57,7 @@ impl Transport {
         self.send_with(node, method, path, body, &HeaderMap::new()).await
     }
 
-    /// Like [`Transport::send`], with further headers.
+    /// Like [`Transport::send`], with further headers. A body is JSON, unless they say otherwise.
     pub(crate) async fn send_with(
         &self,
         node: &Url,
@@ -72,8 +72,11 @@ impl Transport {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
+        if body.is_some() && !headers.contains_key(CONTENT_TYPE) {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
         if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body.to_vec());
+            request = request.body(body.to_vec());
         }
         let response = request.send().await.map_err(|error| failure(node, &error))?;
         read(node, response).await

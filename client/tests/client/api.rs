@@ -14,8 +14,29 @@ async fn a_request_carries_credential_and_body() {
         .request(Method::POST, "/echo", Some(json!({"a": 1})))
         .await
         .unwrap();
-    assert_eq!(echo, json!({"authorization": format!("Bearer {CREDENTIAL}"), "body": {"a": 1}}));
+    let authorization = format!("Bearer {CREDENTIAL}");
+    assert_eq!(
+        echo,
+        json!({"authorization": authorization, "body": {"a": 1}, "content-type": "application/json"})
+    );
     assert_eq!(node.asked(), ["POST /echo"]);
+}
+
+#[tokio::test]
+async fn a_form_is_sent_as_one() {
+    let node = Node::start([]).await;
+    let echo = client([&node.url]).request_form("/echo", &[("token", "a&b"), ("hint", "ü")]).await.unwrap();
+    assert_eq!(echo["body"], "token=a%26b&hint=%C3%BC");
+    assert_eq!(echo["content-type"], "application/x-www-form-urlencoded");
+}
+
+#[tokio::test]
+async fn a_text_is_given_as_it_is_and_a_refusal_is_none() {
+    let node = Node::start([Reply::Raw("a.b.c"), problem(404, "not_found")]).await;
+    let client = client([&node.url]);
+    assert_eq!(client.text("/v1/revocations").await.unwrap(), "a.b.c");
+    let refused = client.text("/v1/revocations").await;
+    assert!(matches!(&refused, Err(ApiError::Refused(problem)) if problem.status == 404), "{refused:?}");
 }
 
 #[tokio::test]

@@ -119,9 +119,10 @@ fn respond(status: u16, body: Value) -> Response {
 
 fn echo(headers: &HeaderMap, body: &Bytes) -> Value {
     let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let mut echo =
-        json!({"authorization": authorization, "body": serde_json::from_slice::<Value>(body).ok()});
-    for name in ["idempotency-key", "prefer"] {
+    let text = String::from_utf8_lossy(body);
+    let body = serde_json::from_str::<Value>(&text).unwrap_or_else(|_| json!(text));
+    let mut echo = json!({"authorization": authorization, "body": body});
+    for name in ["content-type", "idempotency-key", "prefer"] {
         if let Some(value) = headers.get(name) {
             echo[name] = json!(value.to_str().ok());
         }
