@@ -1,18 +1,26 @@
 //! The command line: one verb a file. Each verb parses its own arguments and says what it did.
 
+mod audit;
+mod authority;
 mod bootstrap;
+mod clients;
 mod cluster;
 mod connect;
 mod dev;
 mod failure;
 mod health;
 mod import;
+mod introspect;
+mod keys;
 mod moderate;
+mod namespaces;
 mod new_token;
 mod output;
 mod percent;
+mod presented;
 mod publish;
 mod remote;
+mod revocations;
 mod sample;
 mod seal;
 mod secret_file;
@@ -59,14 +67,23 @@ enum Verb {
     Servers(servers::Servers),
     Connect(connect::Connect),
     Verify(verify::Verify),
+    Introspect(introspect::Introspect),
+    Revocations(revocations::Revocations),
     #[command(subcommand)]
     Moderate(moderate::Moderate),
     #[command(subcommand)]
     Tokens(tokens::Tokens),
     #[command(subcommand)]
+    Clients(clients::Clients),
+    #[command(subcommand)]
     Tenants(tenants::Tenants),
     #[command(subcommand)]
+    Namespaces(namespaces::Namespaces),
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    #[command(subcommand)]
     Settings(settings::Settings),
+    Audit(audit::Audit),
     #[command(subcommand)]
     Cluster(cluster::Cluster),
     Health(health::Health),
@@ -85,10 +102,16 @@ impl Verb {
             Self::Servers(verb) => verb.run().await,
             Self::Connect(verb) => verb.run().await,
             Self::Verify(verb) => verb.run().await,
+            Self::Introspect(verb) => verb.run().await,
+            Self::Revocations(verb) => verb.run().await,
             Self::Moderate(verb) => verb.run().await,
             Self::Tokens(verb) => verb.run().await,
+            Self::Clients(verb) => verb.run().await,
             Self::Tenants(verb) => verb.run().await,
+            Self::Namespaces(verb) => verb.run().await,
+            Self::Keys(verb) => verb.run().await,
             Self::Settings(verb) => verb.run().await,
+            Self::Audit(verb) => verb.run().await,
             Self::Cluster(verb) => verb.run().await,
             Self::Health(verb) => verb.run().await,
             Self::Load(verb) => verb.run().await,

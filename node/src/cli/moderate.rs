@@ -1,10 +1,22 @@
 //! `moderate`: acts that bind every node.
 
+use super::percent::encode;
 use super::seal::{Follow, covers};
-use super::{Failure, Remote};
+use super::{Failure, Remote, table};
 use hapi_client::Method;
 use hapi_registry_state::{Act, Subject};
 use serde_json::{Value, json};
+
+const COLUMNS: &[table::Column] = &[
+    ("KIND", "/subject/kind"),
+    ("ID", "/subject/id"),
+    ("STANDING", "/standing"),
+    ("VERIFIED", "/verified"),
+    ("REASON", "/reason"),
+    ("CASE", "/case"),
+    ("AT", "/at"),
+    ("INDEX", "/index"),
+];
 
 /// Suspend, quarantine, revoke, reinstate, verify or unverify, with a moderator token.
 ///
@@ -46,6 +58,20 @@ pub(crate) enum Moderate {
   hapi-registry moderate unverify server/ai.acme/weather --reason \"new owner\"
       In governed mode connects are refused from now on.")]
     Unverify(On),
+    /// List how subjects stand, with an auditor, moderator or operator token.
+    #[command(after_help = "Example:
+  hapi-registry moderate list server/ai.acme/weather
+      Whether this server is suspended or verified, since when and why.")]
+    List(List),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    /// Only this subject: server/…, version/…, namespace/…, client/… or tenant/…
+    #[arg(value_name = "KIND/ID", value_parser = subject)]
+    subject: Option<Subject>,
+    #[command(flatten)]
+    remote: Remote,
 }
 
 #[derive(Debug, clap::Args)]
@@ -74,10 +100,19 @@ impl Moderate {
             Self::Reinstate(on) => (Act::Reinstate, on),
             Self::Verify(on) => (Act::Verify, on),
             Self::Unverify(on) => (Act::Unverify, on),
+            Self::List(list) => return list.run().await,
         };
         let session = on.remote.session()?;
         let answer = on.follow.write(&session, Method::POST, "/v1/moderation", Some(on.body(act))).await?;
         session.show(&answer, |receipt| report(act, &on.subject, receipt))
+    }
+}
+
+impl List {
+    async fn run(self) -> Result<(), Failure> {
+        let query = self.subject.map(|subject| format!("?subject={}", encode(&subject.to_string())));
+        let path = format!("/v1/moderation{}", query.unwrap_or_default());
+        self.remote.session()?.list(&path, "records", COLUMNS).await
     }
 }
 
@@ -105,7 +140,8 @@ fn report(act: Act, subject: &Subject, receipt: &Value) -> String {
     format!("{done}{sealed} ({subject}){}", covers(receipt))
 }
 
-fn subject(text: &str) -> Result<Subject, String> {
+/// A subject as people write it.
+pub(super) fn subject(text: &str) -> Result<Subject, String> {
     let (kind, id) = text.split_once('/').ok_or("write it as KIND/ID, such as server/ai.acme/weather")?;
     Subject::parse(kind, id)
 }

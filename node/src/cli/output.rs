@@ -15,13 +15,17 @@ pub(crate) enum Output {
 
 /// Prints `text` and a line end. A reader that has seen enough (`| head`) is no failure.
 pub(crate) fn say(text: &str) -> Result<(), Failure> {
+    tell(text).map(drop)
+}
+
+/// The same, and whether somebody still reads: who goes on and on must know.
+pub(super) fn tell(text: &str) -> Result<bool, Failure> {
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(text.trim_end().as_bytes()).and_then(|()| stdout.write_all(b"\n"));
     match written.and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::refused(format!("cannot write the answer: {error}")))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::refused(format!("cannot write the answer: {error}"))),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::percent::encode;
 use super::session::Session;
 use super::{Failure, Remote, table};
+use hapi_registry_state::ServerName;
 use serde_json::{Value, json};
 
 /// The most entries that one page of the API has.
@@ -33,7 +34,16 @@ const FIELDS: &[table::Column] = &[
     ("connectable", "/_meta/ai.com.mcp~1governance/connectable"),
 ];
 
-/// Read the catalog: list it, search it, or show one server.
+const VERSIONS: &[table::Column] = &[
+    ("VERSION", "/server/version"),
+    ("STATUS", "/_meta/io.modelcontextprotocol.registry~1official/status"),
+    ("LATEST", "/_meta/io.modelcontextprotocol.registry~1official/isLatest"),
+    ("VERIFIED", "/_meta/ai.com.mcp~1governance/verified"),
+    ("CONNECTABLE", "/_meta/ai.com.mcp~1governance/connectable"),
+    ("PUBLISHED", "/_meta/io.modelcontextprotocol.registry~1official/publishedAt"),
+];
+
+/// Read the catalog: list it, search it, or show one server and its versions.
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = "Example:
   hapi-registry servers search weather
@@ -54,6 +64,11 @@ pub(crate) enum Servers {
   hapi-registry servers get ai.acme/weather@1.2.0
       What is known of this version, and where it can be reached.")]
     Get(Get),
+    /// List all versions of one server, the newest first.
+    #[command(after_help = "Example:
+  hapi-registry servers versions ai.acme/weather
+      Which versions there are, and which of them can be reached.")]
+    Versions(Versions),
 }
 
 #[derive(Debug, clap::Args)]
@@ -90,6 +105,17 @@ pub(crate) struct Get {
     remote: Remote,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct Versions {
+    /// NAMESPACE/NAME
+    name: ServerName,
+    /// Also what was deleted or moderated away
+    #[arg(long)]
+    include_deleted: bool,
+    #[command(flatten)]
+    remote: Remote,
+}
+
 impl Servers {
     pub(super) async fn run(self) -> Result<(), Failure> {
         match self {
@@ -103,7 +129,16 @@ impl Servers {
                 show_pages(&search.remote.session()?, &filter, search.limit).await
             }
             Self::Get(get) => get.run().await,
+            Self::Versions(versions) => versions.run().await,
         }
+    }
+}
+
+impl Versions {
+    async fn run(self) -> Result<(), Failure> {
+        let name = encode(self.name.as_ref());
+        let path = format!("/v0.1/servers/{name}/versions?include_deleted={}", self.include_deleted);
+        self.remote.session()?.list(&path, "servers", VERSIONS).await
     }
 }
 

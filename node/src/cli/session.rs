@@ -77,6 +77,16 @@ impl Session {
         Ok(self.client.request_raw(Method::POST, path, document).await?)
     }
 
+    /// Posts `fields` as a form.
+    pub(super) async fn post_form(&self, path: &str, fields: &[(&str, &str)]) -> Result<Value, Failure> {
+        Ok(self.client.request_form(path, fields).await?)
+    }
+
+    /// Reads `path`, whose answer is no JSON.
+    pub(super) async fn text(&self, path: &str) -> Result<String, Failure> {
+        Ok(self.client.text(path).await?)
+    }
+
     /// Asks for `method` on `path`, which needs no body.
     pub(crate) async fn act(&self, method: Method, path: &str) -> Result<Value, Failure> {
         Ok(self.client.request(method, path, None).await?)

@@ -60,21 +60,34 @@ fn the_verbs_are_those_that_are_documented() {
     servers list
     servers search
     servers get
+    servers versions
     connect
     verify
+    introspect
+    revocations
     moderate suspend
     moderate quarantine
     moderate revoke
     moderate reinstate
     moderate verify
     moderate unverify
+    moderate list
     tokens create
     tokens list
     tokens revoke
+    clients put
+    clients list
+    clients show
     tenants put
     tenants list
+    namespaces private
+    namespaces public
+    keys list
+    keys retire
+    keys revoke
     settings get
     settings set
+    audit
     cluster status
     cluster checkpoint
     cluster remove
@@ -112,10 +125,21 @@ fn what_cannot_be_is_refused_before_anything_is_sent() {
         ("hapi-registry verify x --jwks keys.json", "--issuer"),
         ("hapi-registry load --server weather", "no slash"),
         ("hapi-registry dev --nodes 0", "1..=9"),
+        ("hapi-registry clients put Billing", "Billing"),
+        ("hapi-registry namespaces private a/b", "namespace"),
+        ("hapi-registry keys revoke abc", "--reason"),
+        ("hapi-registry audit --limit 0", "1.."),
+        ("hapi-registry audit --limit 9 --follow", "cannot be used"),
     ] {
         assert!(refusal(line).contains(part), "{line}: {}", refusal(line));
         assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
     }
+}
+
+#[test]
+fn a_key_whose_thumbprint_begins_with_a_hyphen_can_be_named() {
+    let parsed = format!("{:?}", parse("hapi-registry keys revoke -zbLsXh8 --reason stolen").unwrap());
+    assert!(parsed.contains(r#"key: "-zbLsXh8", reason: "stolen""#), "{parsed}");
 }
 
 #[test]

@@ -1,13 +1,12 @@
 //! `verify`: what a descriptor says, and whether it holds.
 
+use super::presented::Presented;
 use super::session::Session;
-use super::{Failure, Remote, table};
+use super::{Failure, Remote, authority, table};
 use crate::clock;
 use hapi_client::Client;
 use hapi_descriptor::{Expectations, KeySet, Typ, Verified, open, verify};
-use serde::Deserialize;
 use serde_json::{Value, json};
-use std::io::Read;
 use url::Url;
 
 const FIELDS: &[table::Column] = &[
@@ -22,9 +21,6 @@ const FIELDS: &[table::Column] = &[
     ("sequence", "/claims/seq"),
     ("key", "/kid"),
 ];
-
-/// The longest text that is read from stdin, in bytes: a descriptor has at most 8 KiB.
-const MAX_INPUT: u64 = 64 * 1024;
 
 /// Verify a descriptor, and show what it says.
 ///
@@ -54,49 +50,26 @@ pub(crate) struct Verify {
     remote: Remote,
 }
 
-/// A descriptor, with what was told beside it.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
-struct Presented {
-    descriptor: String,
-    endpoint: Option<String>,
-    server: Option<PresentedServer>,
-}
-
-#[derive(Debug, PartialEq, Eq, Deserialize)]
-struct PresentedServer {
-    id: String,
-}
-
 impl Verify {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let session = self.remote.session()?;
-        let presented = Presented::parse(&self.input()?)?;
+        let presented = Presented::read(&self.descriptor)?;
         let keys = self.keys(&session).await?;
         let issuer = match &self.issuer {
             Some(issuer) => issuer.clone(),
-            None => issuer(&session).await?,
+            None => authority::issuer(&session).await?,
         };
         let verified = self.judge(&presented, &keys, &issuer)?;
         session.show(&shown(&verified), |answer| format!("{}valid", table::fields(FIELDS, answer)))
     }
 
-    fn input(&self) -> Result<String, Failure> {
-        if self.descriptor != "-" {
-            return Ok(self.descriptor.clone());
-        }
-        let mut text = String::new();
-        let read = std::io::stdin().lock().take(MAX_INPUT).read_to_string(&mut text);
-        read.map_err(|error| Failure::usage(format!("cannot read the descriptor: {error}")))?;
-        Ok(text)
-    }
-
     async fn keys(&self, session: &Session) -> Result<KeySet, Failure> {
         let document = match &self.jwks {
-            None => session.get("/.well-known/jwks.json").await?.to_string().into_bytes(),
+            None => return authority::keys(session).await,
             Some(url) if url.starts_with("http://") || url.starts_with("https://") => fetch(url).await?,
             Some(file) => super::publish::read(file.as_ref())?,
         };
-        KeySet::from_jwks(&document).map_err(|error| Failure::usage(error.to_string()))
+        authority::parse(&document)
     }
 
     fn judge(&self, presented: &Presented, keys: &KeySet, issuer: &str) -> Result<Verified, Failure> {
@@ -117,23 +90,6 @@ impl Verify {
     }
 }
 
-impl Presented {
-    fn parse(text: &str) -> Result<Self, Failure> {
-        let text = text.trim();
-        if text.starts_with('{') {
-            return serde_json::from_str(text)
-                .map_err(|error| Failure::usage(format!("the answer of `connect` cannot be read: {error}")));
-        }
-        Ok(Self { descriptor: text.to_owned(), endpoint: None, server: None })
-    }
-}
-
-async fn issuer(session: &Session) -> Result<String, Failure> {
-    let metadata = session.get("/.well-known/mcp-connect-authority").await?;
-    let issuer = metadata["issuer"].as_str().map(str::to_owned);
-    issuer.ok_or_else(|| Failure::refused("the node does not say who issues").hint("give --issuer URL"))
-}
-
 async fn fetch(url: &str) -> Result<Vec<u8>, Failure> {
     let url = Url::parse(url).map_err(|error| Failure::usage(format!("{url}: {error}")))?;
     let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
@@ -144,21 +100,4 @@ async fn fetch(url: &str) -> Result<Vec<u8>, Failure> {
 fn shown(verified: &Verified) -> Value {
     let left = verified.claims.exp.saturating_sub(clock::now().seconds());
     json!({"valid": true, "claims": verified.claims, "kid": verified.kid, "expires_in": left})
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-    use super::*;
-
-    #[test]
-    fn a_bare_descriptor_and_the_answer_of_connect_are_both_read() {
-        assert_eq!(Presented::parse(" a.b.c\n").unwrap().descriptor, "a.b.c");
-        let answer =
-            r#"{"descriptor":"a.b.c","endpoint":"https://x.example/","server":{"id":"a/b","version":"1"}}"#;
-        let presented = Presented::parse(answer).unwrap();
-        assert_eq!(presented.endpoint.as_deref(), Some("https://x.example/"));
-        assert_eq!(presented.server, Some(PresentedServer { id: "a/b".into() }));
-        assert!(Presented::parse("{}").is_err());
-    }
 }
