@@ -5,6 +5,7 @@ mod authority;
 mod bootstrap;
 mod clients;
 mod cluster;
+mod completions;
 mod connect;
 mod dev;
 mod failure;
@@ -12,6 +13,7 @@ mod health;
 mod import;
 mod introspect;
 mod keys;
+mod man;
 mod moderate;
 mod namespaces;
 mod new_token;
@@ -88,6 +90,8 @@ enum Verb {
     Cluster(cluster::Cluster),
     Health(health::Health),
     Load(crate::load::Load),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 impl Verb {
@@ -115,6 +119,8 @@ impl Verb {
             Self::Cluster(verb) => verb.run().await,
             Self::Health(verb) => verb.run().await,
             Self::Load(verb) => verb.run().await,
+            Self::Completions(verb) => verb.run(),
+            Self::Man(verb) => verb.run(),
         }
     }
 

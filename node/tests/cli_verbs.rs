@@ -108,6 +108,45 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 }
 
 #[test]
+fn every_shell_is_given_the_names_of_verbs() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = run(&["completions", shell], &[]);
+        assert!(script.status.success(), "{}", stderr(&script));
+        let names = ["transfer-leader", "token-file", "completions"];
+        assert!(names.iter().all(|name| stdout(&script).contains(name)), "{shell}");
+    }
+}
+
+#[test]
+fn bash_completes_a_verb_by_its_script() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("completions");
+    std::fs::write(&file, run(&["completions", "bash"], &[]).stdout).unwrap();
+    let line = r#"source "$0"; COMP_WORDS=(hapi-registry cluster tr) COMP_CWORD=2
+        function=$(complete -p hapi-registry | sed 's/.*-F \([^ ]*\) .*/\1/')
+        "$function" hapi-registry tr cluster; echo "${COMPREPLY[@]}""#;
+    let bash = Command::new("bash").args(["-c", line]).arg(&file).output().unwrap();
+    assert_eq!(stdout(&bash).trim(), "transfer-leader", "{}", stderr(&bash));
+}
+
+#[test]
+fn the_manual_has_a_page_for_the_program_and_for_each_verb() {
+    let page = run(&["man"], &[]);
+    assert!(page.status.success() && stdout(&page).contains(".TH hapi-registry 1"), "{}", stderr(&page));
+    let text = stdout(&page);
+    assert!(text.contains("hard stop") && !text.contains("registry\\-help"), "{text}");
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man1");
+    let written = run(&["man", "--dir", pages.to_str().unwrap()], &[]);
+    assert_eq!((written.status.code(), stdout(&written)), (Some(0), ""), "{}", stderr(&written));
+    let page = std::fs::read_to_string(pages.join("hapi-registry-cluster-seal.1")).unwrap();
+    assert!(page.contains("hapi\\-registry cluster seal 17") && page.contains("HAPI_NODES"), "{page}");
+    assert!(pages.join("hapi-registry.1").exists() && !pages.join("hapi-registry-help.1").exists());
+    let refused = run(&["man", "--dir", "/proc/nowhere"], &[]);
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+}
+
+#[test]
 fn help_goes_to_stdout_and_lists_the_exit_codes() {
     let help = run(&["connect", "--help"], &[]);
     assert!(help.status.success());

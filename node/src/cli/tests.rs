@@ -95,6 +95,8 @@ fn the_verbs_are_those_that_are_documented() {
     cluster seal
     health
     load
+    completions
+    man
     ");
 }
 
@@ -130,6 +132,7 @@ fn what_cannot_be_is_refused_before_anything_is_sent() {
         ("hapi-registry keys revoke abc", "--reason"),
         ("hapi-registry audit --limit 0", "1.."),
         ("hapi-registry audit --limit 9 --follow", "cannot be used"),
+        ("hapi-registry completions tcsh", "fish"),
     ] {
         assert!(refusal(line).contains(part), "{line}: {}", refusal(line));
         assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
