@@ -1,0 +1,232 @@
+//! Whatever the API can do, a verb does, or there is a reason why none does.
+//!
+//! Nobody says which verb calls what: the verbs run against a node, and the node's own count of requests tells.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    reason = "a test stops at the first surprise"
+)]
+
+use hapi_cluster_tests::{Cluster, command, document};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write,
+    path::PathBuf,
+    process::{Output, Stdio},
+};
+
+/// Operations that no verb calls, and why not.
+const WITHOUT_A_VERB: &[(&str, &str)] = &[
+    ("GET /livez", "for probes; `health` asks `/readyz`, which says more"),
+    ("GET /metrics", "for Prometheus"),
+    ("GET /v0.1/health", "for clients of the registry API; as `/livez`"),
+    ("GET /v0.1/ping", "for clients of the registry API; as `/livez`"),
+    (
+        "GET /v0.1/version",
+        "for clients of the registry API; `cluster status` shows the version of every node",
+    ),
+    (
+        "POST /v0.1/validate",
+        "for publishers without this program; `validate` judges likewise and asks nobody",
+    ),
+    ("POST /v0.1/x/ai.com.mcp/connect", "another name of `/v1/connect`"),
+    ("POST /oauth2/token", "for OAuth clients; `connect` is given the same descriptor"),
+    ("GET /oauth2/authorize", "gives nobody anything"),
+    ("GET /.well-known/oauth-authorization-server", "for OAuth clients, which find the way by it"),
+    ("GET /.well-known/openid-configuration", "for OAuth clients, which find the way by it"),
+    ("GET /v1/revocations/stream", "for guards; `revocations` shows the same message once"),
+];
+
+/// One node, and a file with the token of each role.
+struct Stage {
+    cluster: Cluster,
+}
+
+impl Stage {
+    async fn set() -> Self {
+        let cluster = Cluster::start(1).await;
+        let stage = Self { cluster };
+        let token = json!({ "role": "publisher", "namespaces": ["*"] });
+        stage.file("publisher", &stage.cluster.make_token(token).await);
+        stage.file("moderator", &stage.cluster.make_token(json!({ "role": "moderator" })).await);
+        stage.file("operator", stage.cluster.operator_token());
+        stage.file("client", stage.cluster.client_token());
+        stage
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.cluster.scratch().join(name)
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        std::fs::write(self.path(name), text).unwrap();
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    fn run(&self, role: &str, line: &str, input: &str) -> Output {
+        let mut child = command()
+            .args(line.split(' '))
+            .env("HAPI_NODES", self.url())
+            .env("HAPI_TOKEN_FILE", self.path(role))
+            .env("HAPI_OUTPUT", "json")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    /// Runs a verb that does what it says, and gives its answer. Nothing but errors stands on stderr, no progress bar
+    /// either where there is no terminal.
+    fn done(&self, role: &str, line: &str) -> Value {
+        self.done_with(role, line, "")
+    }
+
+    fn done_with(&self, role: &str, line: &str, input: &str) -> Value {
+        let output = self.run(role, line, input);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "{line}: {}\n{said}", output.status);
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
+    }
+
+    /// Runs a verb that one node alone refuses.
+    fn refused(&self, role: &str, line: &str, code: &str) {
+        let output = self.run(role, line, "");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains(code), "{line}: {}\n{said}", output.status);
+    }
+
+    fn url(&self) -> String {
+        self.cluster.node(0).http().to_owned()
+    }
+
+    /// How often the node was asked for each operation.
+    async fn counted(&self) -> BTreeMap<String, u64> {
+        let text = self.cluster.node(0).door().get("/metrics").await.text;
+        let samples = text.lines().filter(|line| line.starts_with("hapi_http_requests_total{"));
+        let mut counted = BTreeMap::new();
+        for sample in samples {
+            let operation = format!("{} {}", label(sample, "method"), label(sample, "route"));
+            *counted.entry(operation).or_default() +=
+                sample.rsplit(' ').next().unwrap().parse::<u64>().unwrap();
+        }
+        counted
+    }
+
+    async fn described(&self) -> BTreeSet<String> {
+        let description = self.cluster.node(0).door().get("/openapi.json").await.ok();
+        let paths = description["paths"].as_object().unwrap().iter();
+        let operations = paths.flat_map(|(path, methods)| {
+            methods.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
+        });
+        operations.collect()
+    }
+}
+
+fn label<'a>(sample: &'a str, name: &str) -> &'a str {
+    sample.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap()
+}
+
+/// Every verb that talks to the public API, once.
+fn run_every_verb(stage: &Stage) {
+    let one = stage.file("one.json", &document("ai.acme/one", "1.0.0").to_string());
+    let entry = json!({ "servers": [{ "server": document("ai.acme/two", "1.0.0") }] });
+    let list = stage.file("list.json", &entry.to_string());
+    stage.done("publisher", &format!("publish {one}"));
+    assert_eq!(stage.done("operator", &format!("import {list}"))["imported"], 1);
+    read_the_catalog(stage);
+    stage.done("client", &format!("health --url {}", stage.url()));
+    board(stage);
+    moderate(stage);
+    let token = stage.done("operator", "tokens create --role auditor");
+    assert!(stage.done("operator", "tokens list")["tokens"].as_array().unwrap().len() > 4);
+    stage.done("operator", &format!("tokens revoke {}", token["id"].as_str().unwrap()));
+    register(stage);
+    stage.done("operator", "settings set anonymous_reads=true");
+    assert_eq!(stage.done("operator", "settings get")["anonymous_reads"], true);
+    assert_eq!(stage.done("operator", "audit --limit 3")["records"].as_array().unwrap().len(), 3);
+    end_a_key(stage);
+    look_after_the_cluster(stage);
+}
+
+fn read_the_catalog(stage: &Stage) {
+    assert_eq!(stage.done("client", "servers list")["metadata"]["count"], 2);
+    assert_eq!(stage.done("client", "servers search one")["metadata"]["count"], 1);
+    assert_eq!(stage.done("client", "servers get ai.acme/two")["server"]["version"], "1.0.0");
+    assert_eq!(stage.done("client", "servers versions ai.acme/one")["metadata"]["count"], 1);
+}
+
+fn board(stage: &Stage) {
+    let boarding = stage.done("client", "connect ai.acme/one").to_string();
+    assert_eq!(stage.done_with("client", "verify -", &boarding)["valid"], true);
+    assert_eq!(stage.done_with("client", "introspect -", &boarding)["server"], "ai.acme/one");
+    stage.done("moderator", "moderate suspend server/ai.acme/one --reason r");
+    let output = stage.run("client", "introspect -", &boarding);
+    assert_eq!(output.status.code(), Some(1), "a descriptor of a suspended server is not good");
+}
+
+fn moderate(stage: &Stage) {
+    let records = stage.done("moderator", "moderate list server/ai.acme/one");
+    assert_eq!(records["records"][0]["standing"], "suspended");
+    let feed = stage.done("client", "revocations server/ai.acme/one server/ai.acme/two");
+    assert_eq!(feed["floors"][0]["below"], records["records"][0]["index"]);
+    assert_eq!(feed["floors"][1]["below"], Value::Null);
+}
+
+fn register(stage: &Stage) {
+    let jwk = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    let key = stage.file("key.jwk", jwk);
+    stage.done("operator", "tenants put acme --block ai.acme/legacy-*");
+    assert_eq!(stage.done("operator", "tenants list")["tenants"][0]["id"], "acme");
+    stage.done("operator", &format!("clients put billing --tenant acme --key {key}"));
+    let billing = stage.done("operator", "clients show billing");
+    assert_eq!((&billing["tenant"], billing["keys"].as_array().unwrap().len()), (&json!("acme"), 1));
+    assert_eq!(stage.done("operator", "clients list")["clients"].as_array().unwrap().len(), 2);
+    stage.refused("operator", "clients show nobody", "there is no client nobody");
+    stage.done("operator", "namespaces private ai.acme");
+    assert_eq!(stage.done("client", "servers list")["metadata"]["count"], 0);
+    stage.done("operator", "namespaces public ai.acme");
+    assert_eq!(stage.done("client", "servers list")["metadata"]["count"], 1);
+}
+
+fn end_a_key(stage: &Stage) {
+    let keys = stage.done("operator", "keys list");
+    let active = keys["keys"].as_array().unwrap().iter().find(|key| key["state"] == "active");
+    let kid = active.unwrap()["kid"].as_str().unwrap();
+    // Behind `--`, since a thumbprint may begin like a flag.
+    stage.done("operator", &format!("keys retire -- {kid}"));
+    stage.done("operator", &format!("keys revoke --reason stolen -- {kid}"));
+}
+
+fn look_after_the_cluster(stage: &Stage) {
+    let node = stage.done("operator", "cluster status")["node"]["id"].as_str().unwrap().to_owned();
+    let index = stage.done("operator", "cluster checkpoint")["index"].as_u64().unwrap();
+    stage.done("operator", &format!("cluster seal {index}"));
+    stage.done("operator", &format!("cluster transfer-leader --to {node}"));
+    stage.refused("operator", &format!("cluster remove {node}"), "conflict");
+}
+
+#[tokio::test]
+async fn every_operation_has_a_verb_or_a_reason_to_have_none() {
+    let stage = Stage::set().await;
+    let before = stage.counted().await;
+    run_every_verb(&stage);
+    let after = stage.counted().await;
+    let more = |(operation, count): &(&String, &u64)| before.get(*operation).is_none_or(|then| then < *count);
+    let mut called: BTreeSet<_> = after.iter().filter(more).map(|(operation, _)| operation.clone()).collect();
+    // That was this test, counting.
+    called.remove("GET /metrics");
+    let excepted: BTreeSet<_> = WITHOUT_A_VERB.iter().map(|(operation, _)| (*operation).to_owned()).collect();
+    let both: Vec<_> = called.intersection(&excepted).collect();
+    assert!(both.is_empty(), "these have a verb: take them off the list: {both:?}");
+    let accounted: BTreeSet<_> = called.union(&excepted).cloned().collect();
+    let described = stage.described().await;
+    let missing: Vec<_> = described.difference(&accounted).collect();
+    assert!(missing.is_empty(), "no verb calls these, and no reason is given: {missing:?}");
+    let unknown: Vec<_> = accounted.difference(&described).collect();
+    assert!(unknown.is_empty(), "the API does not describe these: {unknown:?}");
+}
