@@ -79,7 +79,20 @@ impl Cluster {
         Self::form(size, options, None).await
     }
 
-    /// The same, in a network whose nodes can be cut apart. Says loudly when this machine has no such thing;
+    /// Starts three nodes of which the last has a wrong clock and so no lease, and the first leads.
+    pub async fn start_with_leaseless_node() -> Self {
+        let cluster = Self::start_with(3, Options::default().faulty_at(2, "wall.offset_ms=-3000")).await;
+        cluster.transfer(0).await;
+        cluster.wait_leases(&[0, 1]).await;
+        // It may have led before, by its own clock, and have a lease from that time.
+        wait_until("the node whose clock is wrong has no lease", async || {
+            (cluster.status(2).await?.body["node"]["lease"]["valid"] == false).then_some(())
+        })
+        .await;
+        cluster
+    }
+
+    /// Starts `size` nodes in a network whose nodes can be cut apart. Says loudly when this machine has no such thing;
     /// the test that asked then skips, unless `HAPI_REQUIRE_NETWORK` is set.
     pub async fn separable(size: usize, options: Options) -> Option<Self> {
         match Network::make() {

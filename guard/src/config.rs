@@ -150,7 +150,7 @@ impl Config {
     }
 
     /// How often the feed is asked while a stream brings its news: three times in the time for which it may be
-    /// silent, so that a question may fail.
+    /// silent, so that a question may fail, and never more often than without a stream.
     pub(crate) fn feed_proof(&self) -> Duration {
         let stale_after = match self.feed {
             FeedPolicy::Strict { stale_after } => stale_after,

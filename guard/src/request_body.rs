@@ -131,48 +131,57 @@ pub(crate) enum Peeked {
     Other,
 }
 
+#[derive(Deserialize)]
+struct Method {
+    method: String,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    method: String,
+    params: Option<Params>,
+}
+
+#[derive(Deserialize)]
+struct Params {
+    descriptor: Option<String>,
+}
+
 impl Peeked {
+    /// Nearly every message is another one, and parsing it would cost more than looking for the words.
     fn parse(bytes: &[u8]) -> Self {
-        #[derive(Deserialize)]
-        struct Message {
-            method: String,
-            params: Option<Params>,
+        Self::opening(bytes).or_else(|| Self::renewing(bytes)).unwrap_or(Self::Other)
+    }
+
+    /// A method that is written with escapes is found by no word, and by a server that reads it all the same. What
+    /// cannot be read here may be read by a server that is less strict.
+    fn opening(bytes: &[u8]) -> Option<Self> {
+        if !contains(bytes, INITIALIZE) && !contains(bytes, "\\u") {
+            return None;
         }
-        #[derive(Deserialize)]
-        struct Params {
-            descriptor: Option<String>,
+        match serde_json::from_slice::<Method>(bytes) {
+            Ok(message) => (message.method == INITIALIZE).then_some(Self::Initialize),
+            Err(_) => Some(Self::Unclear),
         }
-        #[derive(Deserialize)]
-        struct Method {
-            method: String,
+    }
+
+    fn renewing(bytes: &[u8]) -> Option<Self> {
+        if !contains(bytes, REFRESH) {
+            return None;
         }
-        let contains = |word: &str| bytes.windows(word.len()).any(|window| window == word.as_bytes());
-        // Nearly every message is another one, and parsing it would cost more than looking. A method that is written
-        // with escapes is found by none of this, and by a server that reads it all the same.
-        if contains(INITIALIZE) || contains("\\u") {
-            match serde_json::from_slice::<Method>(bytes) {
-                Ok(message) if message.method == INITIALIZE => return Self::Initialize,
-                // Whatever it is, a server that is less strict might take it for one.
-                Err(_) => return Self::Unclear,
-                Ok(_) => {}
-            }
-        }
-        if !contains(REFRESH) {
-            return Self::Other;
-        }
-        match serde_json::from_slice::<Message>(bytes) {
-            Ok(message) if message.method == REFRESH => {
-                let descriptor = message.params.and_then(|params| params.descriptor).unwrap_or_default();
-                Self::Refresh { descriptor }
-            }
-            _ => Self::Other,
-        }
+        let message = serde_json::from_slice::<Message>(bytes).ok()?;
+        let descriptor = message.params.and_then(|params| params.descriptor).unwrap_or_default();
+        (message.method == REFRESH).then_some(Self::Refresh { descriptor })
     }
 
     /// Whether the server may answer with a session.
     pub(crate) fn may_open_a_session(&self) -> bool {
         matches!(self, Self::Initialize | Self::Unclear)
     }
+}
+
+fn contains(bytes: &[u8], word: &str) -> bool {
+    bytes.windows(word.len()).any(|window| window == word.as_bytes())
 }
 
 #[cfg(test)]
