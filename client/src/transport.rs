@@ -1,13 +1,17 @@
 //! One HTTP exchange with one node.
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Method, Response};
+use reqwest::{Method, RequestBuilder, Response};
+use std::time::Duration;
 use thiserror::Error;
 use url::Url;
 
 /// The longest answer that is read, in bytes. Far above any page of the API; it keeps a broken or hostile
 /// node from filling the caller's memory.
 pub const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+/// Instead of the bound on a whole exchange, where an answer may be of any length.
+const LONGEST_DOWNLOAD: Duration = Duration::from_secs(24 * 3_600);
 
 /// What a node answered.
 #[derive(Debug)]
@@ -66,6 +70,24 @@ impl Transport {
         body: Option<&[u8]>,
         headers: &HeaderMap,
     ) -> Result<Answer, ExchangeError> {
+        let response = self.request(node, method, path, body, headers).send().await;
+        read(node, response.map_err(|error| failure(node, &error))?).await
+    }
+
+    /// Begins to read an answer of any length: only each silence in it is bounded, by whoever reads it.
+    pub(crate) async fn open(&self, node: &Url, path: &str) -> Result<Response, ExchangeError> {
+        let request = self.request(node, Method::GET, path, None, &HeaderMap::new());
+        request.timeout(LONGEST_DOWNLOAD).send().await.map_err(|error| failure(node, &error))
+    }
+
+    fn request(
+        &self,
+        node: &Url,
+        method: Method,
+        path: &str,
+        body: Option<&[u8]>,
+        headers: &HeaderMap,
+    ) -> RequestBuilder {
         debug_assert!(path.starts_with('/'));
         let url = format!("{}{path}", node.as_str().trim_end_matches('/'));
         let mut request = self.http.request(method, url).headers(headers.clone());
@@ -78,12 +100,12 @@ impl Transport {
         if let Some(body) = body {
             request = request.body(body.to_vec());
         }
-        let response = request.send().await.map_err(|error| failure(node, &error))?;
-        read(node, response).await
+        request
     }
 }
 
-async fn read(node: &Url, mut response: Response) -> Result<Answer, ExchangeError> {
+/// Reads an answer whole.
+pub(crate) async fn read(node: &Url, mut response: Response) -> Result<Answer, ExchangeError> {
     let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| failure(node, &error))? {

@@ -404,6 +404,11 @@ impl Cluster {
         &self.operator
     }
 
+    /// The text of the moderator's token.
+    pub fn moderator_token(&self) -> &str {
+        &self.moderator
+    }
+
     /// The text of the client's token.
     pub fn client_token(&self) -> &str {
         &self.client

@@ -23,6 +23,7 @@ mod no_late_descriptor;
 mod node;
 mod port;
 mod program;
+mod publishing;
 mod python;
 mod python_client;
 mod seal;
@@ -48,6 +49,7 @@ pub use no_late_descriptor::{Denial, History, Subject, Verdict, Violation, judge
 pub use node::{Launch, Node};
 pub use port::free_port;
 pub use program::Program;
+pub use publishing::Publishing;
 pub use python::{in_repository, python, python_example, python_script};
 pub use python_client::{Proof, PythonClient};
 pub use seal::Seal;

@@ -1,4 +1,4 @@
-//! A voter that is dead for good does not stay one for ever, and nobody is taken for dead too soon.
+//! A node that is dead for good does not stay a voter for ever, nor a member; and nobody is taken for dead too soon.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test stops at the first surprise")]
 
 use hapi_cluster_tests::{Cluster, Metrics, Options, document, publish_all, wait_until};
@@ -47,6 +47,28 @@ impl Fleet {
             ids.insert(self.cluster.id(*place).await);
         }
         ids
+    }
+
+    /// Who is a member, by the word of the node at `place`.
+    async fn members(&self, place: usize) -> Option<BTreeSet<String>> {
+        let status = self.cluster.status(place).await?.body;
+        let members = status["members"].as_array()?.iter();
+        Some(members.map(|member| member["id"].as_str().unwrap().to_owned()).collect())
+    }
+
+    /// Waits until the node at `place` is a member under another id than `old`, and sees where its old data is.
+    async fn comes_back_as_another(&self, place: usize, old: &str) {
+        wait_until(&format!("node {place} is back as another"), async || {
+            let status = self.cluster.status(place).await?.body;
+            let id = status["node"]["id"].as_str()?.to_owned();
+            (id != old && self.members(self.cluster.other_than(place)).await?.contains(&id)).then_some(())
+        })
+        .await;
+        let folder = self.cluster.data(place);
+        assert!(folder.join(format!("removed-{old}/db")).exists());
+        assert!(folder.join("db").exists());
+        let log = self.cluster.log_lines(place).join("\n");
+        assert!(log.contains("the cluster has removed this node: its data is kept there"), "{log}");
     }
 
     /// Who votes, by the word of the node at `place`.
@@ -119,10 +141,47 @@ async fn after_a_learner_has_taken_a_dead_voters_place_the_next_loss_is_survived
     fleet.cluster.kill(leader);
     fleet.works("1.0.2").await;
 
-    // The dead come back and catch up, whether they vote or not.
+    // The dead come back and catch up, whether they vote or not: the new leader had no time to give them up.
     fleet.cluster.restart(first);
     fleet.cluster.restart(leader);
     fleet.cluster.wait_ready().await;
+    fleet.cluster.assert_same_state().await;
+}
+
+#[tokio::test]
+async fn a_dead_node_is_removed_and_comes_back_as_another_with_its_old_data_put_aside() {
+    let mut fleet = Fleet::start(Duration::from_secs(5)).await;
+    let (leader, [first, second], spare) = (fleet.leader, fleet.followers, fleet.spare);
+    let old = fleet.cluster.id(first).await;
+    fleet.ids(&[0, 1, 2, spare]).await;
+    fleet.cluster.kill(first);
+    let expected = fleet.ids(&[leader, second, spare]).await;
+    wait_until("the dead node is no member any more", async || {
+        fleet.members(leader).await.filter(|members| *members == expected)
+    })
+    .await;
+    wait_until("the removal is counted", async || {
+        (fleet.counted("hapi_raft_removals_total").await == 1.0).then_some(())
+    })
+    .await;
+    let audit = fleet.cluster.operator(leader).get("/v1/audit?limit=1000").await.ok().to_string();
+    assert!(audit.contains(r#""act":"drain_node","actor":"system""#), "{audit}");
+
+    fleet.cluster.restart(first);
+    fleet.comes_back_as_another(first, &old).await;
+    fleet.works("1.0.1").await;
+    fleet.cluster.assert_same_state().await;
+}
+
+#[tokio::test]
+async fn a_node_that_an_operator_removes_while_it_runs_joins_as_another() {
+    let fleet = Fleet::start(Duration::from_secs(300)).await;
+    let (leader, [first, _]) = (fleet.leader, fleet.followers);
+    let old = fleet.cluster.id(first).await;
+    let removed = fleet.cluster.operator(leader).delete(&format!("/v1/cluster/members/{old}")).await;
+    assert_eq!(removed.status, 200, "{removed:?}");
+    fleet.comes_back_as_another(first, &old).await;
+    fleet.works("1.0.1").await;
     fleet.cluster.assert_same_state().await;
 }
 

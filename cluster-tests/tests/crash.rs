@@ -6,75 +6,9 @@
     reason = "a test stops at the first surprise"
 )]
 
-use hapi_cluster_tests::{Cluster, Options, document, publish_all, wait_until};
+use hapi_cluster_tests::{Cluster, Options, Publishing, document, publish_all, wait_until};
 use serde_json::Value;
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-};
-use tokio::task::JoinSet;
-
-/// How many writers publish at a time.
-const WRITERS: usize = 16;
-
-/// Publishes numbers below `total` through all nodes until told to stop; keeps what was acknowledged. A
-/// writer whose node dies goes on to the next number at another node.
-struct Publishing {
-    writers: JoinSet<Vec<usize>>,
-    next: Arc<AtomicUsize>,
-    stop: Arc<AtomicBool>,
-}
-
-fn name(number: usize) -> String {
-    format!("ai.load/server-{number:05}")
-}
-
-impl Publishing {
-    fn start(cluster: &Cluster, total: usize) -> Self {
-        let doors: Vec<_> = cluster.running().into_iter().map(|place| cluster.publisher(place)).collect();
-        let (next, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-        let mut writers = JoinSet::new();
-        for writer in 0..WRITERS {
-            let (doors, next, stop) = (doors.clone(), next.clone(), stop.clone());
-            writers.spawn(async move {
-                let (mut acknowledged, mut at) = (Vec::new(), writer);
-                while !stop.load(Ordering::Relaxed) {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= total {
-                        break;
-                    }
-                    let door = &doors[at % doors.len()];
-                    let request = door.request(reqwest::Method::POST, "/v0/publish");
-                    match door.try_send(request.json(&document(&name(number), "1.0.0"))).await {
-                        Ok(answer) if answer.status == 200 => acknowledged.push(number),
-                        _ => at += 1,
-                    }
-                }
-                acknowledged
-            });
-        }
-        Self { writers, next, stop }
-    }
-
-    async fn wait_for(&self, number: usize) {
-        wait_until(&format!("{number} publishes have begun"), async || {
-            (self.next.load(Ordering::Relaxed) >= number).then_some(())
-        })
-        .await;
-    }
-
-    /// The numbers of all acknowledged publishes.
-    async fn finish(mut self) -> BTreeSet<usize> {
-        let mut acknowledged = BTreeSet::new();
-        while let Some(writer) = self.writers.join_next().await {
-            acknowledged.extend(writer.unwrap());
-        }
-        acknowledged
-    }
-}
+use std::collections::BTreeSet;
 
 async fn catalog(cluster: &Cluster, place: usize) -> BTreeSet<String> {
     let (mut names, mut cursor) = (BTreeSet::new(), String::new());
@@ -99,7 +33,8 @@ async fn assert_nothing_lost(cluster: &Cluster, acknowledged: &BTreeSet<usize>) 
     cluster.assert_same_state().await;
     for place in cluster.running() {
         let there = catalog(cluster, place).await;
-        let lost: Vec<_> = acknowledged.iter().filter(|number| !there.contains(&name(**number))).collect();
+        let lost: Vec<_> =
+            acknowledged.iter().filter(|number| !there.contains(&Publishing::name(**number))).collect();
         assert!(lost.is_empty(), "node {place} has lost {lost:?}");
     }
 }
@@ -141,8 +76,7 @@ async fn all_nodes_are_killed_under_load_and_start_again() {
     for place in 0..3 {
         cluster.kill(place);
     }
-    publishing.stop.store(true, Ordering::Relaxed);
-    let acknowledged = publishing.finish().await;
+    let acknowledged = publishing.stop().await;
     for place in 0..3 {
         cluster.restart(place);
     }

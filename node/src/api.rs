@@ -1,6 +1,7 @@
 //! The public HTTP API: one file a resource, one table of routes.
 
 mod audit;
+mod backup;
 mod body;
 mod clients;
 mod cluster;
@@ -13,6 +14,7 @@ mod namespaces;
 mod oauth;
 mod publish;
 mod receipt;
+mod restore;
 mod revocations;
 mod seals;
 mod servers;
@@ -60,6 +62,8 @@ pub(crate) struct Api {
     pub(crate) metrics: Arc<Metrics>,
     /// Places for documents that strangers have judged.
     pub(crate) validations: Semaphore,
+    /// Places for backups that are being taken here.
+    pub(crate) backups: Arc<Semaphore>,
     /// Base URL that clients reach this node by.
     pub(crate) http: String,
 }
@@ -190,6 +194,8 @@ fn governance() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(cluster::checkpoint))
         .routes(routes!(cluster::remove))
         .routes(routes!(cluster::transfer_leader))
+        .routes(routes!(backup::take))
+        .routes(routes!(restore::confirm))
         .routes(routes!(seals::show))
         .routes(routes!(well_known::jwks))
         .routes(routes!(well_known::connect_authority))

@@ -2,6 +2,7 @@
 
 mod audit;
 mod authority;
+mod backup;
 mod bootstrap;
 mod clients;
 mod cluster;
@@ -20,8 +21,11 @@ mod new_token;
 mod output;
 mod percent;
 mod presented;
+mod progress;
 mod publish;
+mod recover;
 mod remote;
+mod restore;
 mod revocations;
 mod sample;
 mod seal;
@@ -88,6 +92,9 @@ enum Verb {
     Audit(audit::Audit),
     #[command(subcommand)]
     Cluster(cluster::Cluster),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
+    Recover(recover::Recover),
     Health(health::Health),
     Load(crate::load::Load),
     Completions(completions::Completions),
@@ -117,6 +124,9 @@ impl Verb {
             Self::Settings(verb) => verb.run().await,
             Self::Audit(verb) => verb.run().await,
             Self::Cluster(verb) => verb.run().await,
+            Self::Backup(verb) => verb.run().await,
+            Self::Restore(verb) => verb.run().await,
+            Self::Recover(verb) => verb.run().await,
             Self::Health(verb) => verb.run().await,
             Self::Load(verb) => verb.run().await,
             Self::Completions(verb) => verb.run(),

@@ -27,9 +27,6 @@ const MIN_INDEX_WAIT: Duration = Duration::from_secs(2);
 /// this node knows.
 const LEARN_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The history of a cluster that was never restored from a backup.
-pub(crate) const FIRST_INCARNATION: u64 = 1;
-
 /// How often a decision is taken anew because something was denied while it was signed. Each time takes
 /// microseconds; more denials than that in a row are no ordinary work.
 pub(crate) const MOST_DENIALS: usize = 16;
@@ -279,7 +276,7 @@ impl Desk {
     }
 
     fn seal_claims(&self, signer: &Signer, decision: &Decision, now: u64) -> Option<(String, Jti)> {
-        let seq = Seq::from_parts(FIRST_INCARNATION, decision.index)?;
+        let seq = Seq::from_parts(decision.incarnation, decision.index)?;
         let jti = Jti::new(clock::random_name());
         let descriptor = signer.sign(&Claims {
             iss: self.issuer.clone(),

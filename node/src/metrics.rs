@@ -1,8 +1,9 @@
 //! What `/metrics` shows of this process; no label has unbounded values.
 
 use axum::http::{Method, StatusCode};
+use hapi_registry_state::Timestamp;
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
     process_collector::ProcessCollector,
 };
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub(crate) struct Metrics {
     handovers: IntCounterVec,
     waits: IntCounterVec,
     late: IntCounter,
+    backups: IntCounterVec,
+    last_backup: IntGauge,
 }
 
 impl Metrics {
@@ -52,6 +55,17 @@ impl Metrics {
             &["result"],
         )?;
         let late = IntCounter::new("hapi_connect_late_total", "Connects answered later than after 1 s.")?;
+        let backups = IntCounterVec::new(
+            Opts::new("hapi_backups_total", "Backups taken from this node."),
+            &["result"],
+        )?;
+        for label in ["done", "failed"] {
+            backups.with_label_values(&[label]);
+        }
+        let last_backup = IntGauge::new(
+            "hapi_backup_last_timestamp_seconds",
+            "When the last backup was taken from this node since it started.",
+        )?;
         decisions.with_label_values(&["ok"]);
         for label in ["answered", "no_leader", "refused", "failed"] {
             handovers.with_label_values(&[label]);
@@ -62,16 +76,27 @@ impl Metrics {
         registry.register(Box::new(handovers.clone()))?;
         registry.register(Box::new(waits.clone()))?;
         registry.register(Box::new(late.clone()))?;
+        registry.register(Box::new(backups.clone()))?;
+        registry.register(Box::new(last_backup.clone()))?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(seconds.clone()))?;
         registry.register(Box::new(decisions.clone()))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
-        Ok(Self { registry, requests, seconds, decisions, handovers, waits, late })
+        Ok(Self { registry, requests, seconds, decisions, handovers, waits, late, backups, last_backup })
     }
 
     /// Where other parts of the process register theirs.
     pub(crate) fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    pub(crate) fn backup_done(&self, at: Timestamp) {
+        self.backups.with_label_values(&["done"]).inc();
+        self.last_backup.set(i64::try_from(at.seconds()).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn backup_failed(&self) {
+        self.backups.with_label_values(&["failed"]).inc();
     }
 
     pub(crate) fn request(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {

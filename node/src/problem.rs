@@ -139,7 +139,7 @@ impl From<Refusal> for Problem {
         let (code, detail) = (refusal.code(), refusal.to_string());
         let status = match refusal {
             Refusal::Unauthenticated => return Self::unauthenticated(),
-            Refusal::NoServingLease => return Self::unavailable(code, detail),
+            Refusal::NoServingLease | Refusal::OnHold => return Self::unavailable(code, detail),
             Refusal::Forbidden
             | Refusal::PolicyBlocked(_)
             | Refusal::ServerRevoked(_)
@@ -183,7 +183,9 @@ impl From<Rejection> for Problem {
             | Rejection::NodeDraining(_)
             | Rejection::NodeNotDraining(_)
             | Rejection::NodeNotSealed { .. }
-            | Rejection::NodeRemoved(_) => StatusCode::CONFLICT,
+            | Rejection::NodeRemoved(_)
+            | Rejection::NotOnHold
+            | Rejection::HoldNotOver { .. } => StatusCode::CONFLICT,
             Rejection::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         };
         Self::new(status, rejection.code(), rejection.to_string())

@@ -15,7 +15,8 @@ use crate::{
     metrics::Metrics,
     signing::Signing,
 };
-use hapi_raft::{ClusterFacts, ClusterSecret, RaftTuning, Replica, StartError, WeakSecret};
+use hapi_raft::{ClusterFacts, ClusterSecret, Ending, RaftTuning, Replica, StartError, WeakSecret};
+use hapi_registry_state::NodeId;
 use std::{
     future::Future,
     io,
@@ -32,6 +33,9 @@ use zeroize::Zeroizing;
 
 /// Documents that are judged for strangers at a time: each takes memory, and no token is asked for.
 const VALIDATIONS: usize = 64;
+
+/// Backups at a time: each reads the whole state.
+const BACKUPS: usize = 1;
 
 /// The sockets of a node, open already: who opens them can choose any free port and learn which it is.
 pub(crate) struct Listeners {
@@ -60,6 +64,18 @@ pub(crate) enum ServeError {
     Listen(#[from] io::Error),
     #[error("the replica stopped: {0}")]
     Replica(String),
+    /// The process is to begin anew, in the same data folder.
+    #[error("the cluster has removed node {0}")]
+    Removed(NodeId),
+}
+
+impl From<Ending> for ServeError {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Failed(reason) => Self::Replica(reason),
+            Ending::Removed(node) => Self::Removed(node),
+        }
+    }
 }
 
 /// Runs a node until `shutdown` or until it can no longer keep its promises.
@@ -89,6 +105,7 @@ pub(crate) async fn run(
         replica: replica.clone(),
         metrics,
         validations: Semaphore::new(VALIDATIONS),
+        backups: Arc::new(Semaphore::new(BACKUPS)),
         http: http.clone(),
     });
     // Tests and tools wait for this line: from now on the node answers.
@@ -102,12 +119,12 @@ pub(crate) async fn run(
     };
     let served = tokio::select! {
         served = listen::serve(listeners.http, router(api), stopping) => served.map_err(ServeError::Listen),
-        reason = replica.failed() => Err(ServeError::Replica(reason)),
+        ending = replica.ended() => Err(ending.into()),
     };
     keeper.abort();
     watcher.abort();
     feeder.abort();
-    if served.is_ok() {
+    if matches!(served, Ok(()) | Err(ServeError::Removed(_))) {
         replica.shutdown().await;
         tracing::info!("this node is down");
     }

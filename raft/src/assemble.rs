@@ -109,6 +109,8 @@ fn connect(
     let Parts { desk, directory, pool, published, terms, seat, counters, raft } = parts;
     Arc::new_cyclic(|node: &Weak<Node>| Node {
         id,
+        data_dir: config.data_dir,
+        version: config.version,
         join: config.join,
         facts: config.facts,
         tuning: config.tuning,
@@ -131,7 +133,7 @@ fn connect(
         callers: Mutex::new(BTreeSet::new()),
         strangers: Mutex::new(BTreeSet::new()),
         is_lost: AtomicBool::new(false),
-        failure: watch::Sender::new(None),
+        ending: watch::Sender::new(None),
         stopping: AtomicBool::new(false),
         counters,
         storage: storage.watch.clone(),

@@ -1,12 +1,14 @@
-//! What the leader does by itself: makes learners voters, also in the place of dead ones, keeps addresses up to
-//! date, takes removed nodes out.
+//! What the leader does by itself: makes learners voters, also in the place of dead ones, removes the dead, keeps
+//! addresses up to date, takes removed nodes out.
 
 use crate::{
     node::Node,
+    peer::message::Propose,
     types::TypeConfig,
+    versions,
     voters::{Census, Change},
 };
-use hapi_registry_state::NodeId;
+use hapi_registry_state::{Command, MemberState, NodeId, Principal};
 use openraft::{ChangeMembers, Instant as _, metrics::RaftMetrics};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,6 +21,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 const NEAR_ENTRIES: u64 = 512;
 
 const TICK: Duration = Duration::from_millis(500);
+
+/// How long a step of a removal may take before the next look.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A leader that has not looked for longer than this was away itself, and knows nothing of the others' silence.
 /// Shorter than any grace, so that a standstill alone makes nobody dead.
@@ -33,10 +38,10 @@ struct Watch {
     looked: Option<Instant>,
     /// Since when a learner has been near the end of the log.
     steady: BTreeMap<u64, Instant>,
-    /// Since when a voter has not answered.
+    /// Since when a member has not answered.
     silent: BTreeMap<u64, Instant>,
-    /// The voters that were reported as dead.
-    reported: BTreeSet<u64>,
+    /// The members that are dead, all of them reported.
+    dead: BTreeSet<u64>,
 }
 
 impl Watch {
@@ -77,13 +82,13 @@ pub(crate) async fn run(node: Arc<Node>) {
             watch = Watch { term: metrics.current_term, ..Watch::default() };
         }
         if metrics.state.is_leader() {
-            node.tend(&metrics, &mut watch).await;
+            node.clone().tend(&metrics, &mut watch).await;
         }
     }
 }
 
 impl Node {
-    async fn tend(&self, metrics: &RaftMetrics<TypeConfig>, watch: &mut Watch) {
+    async fn tend(self: Arc<Self>, metrics: &RaftMetrics<TypeConfig>, watch: &mut Watch) {
         let census = self.census(metrics, watch);
         let outdated = self.directory.outdated();
         if !outdated.is_empty() {
@@ -96,28 +101,66 @@ impl Node {
             return;
         }
         if let Some(change) = census.due(self.tuning.max_voters) {
-            self.change_voters(change).await;
+            return self.change_voters(change).await;
+        }
+        if let Some(node) = watch.dead.iter().find(|node| !census.voters.contains(node)) {
+            self.remove_dead(*node).await;
         }
     }
 
-    /// Who is there, and who has been away for too long.
+    /// Who votes, and who has been away for too long.
     fn census(&self, metrics: &RaftMetrics<TypeConfig>, watch: &mut Watch) -> Census {
         let mut answering = answering(metrics, Duration::from_millis(self.tuning.election_timeout_max_ms));
         answering.insert(self.id);
         let voters: BTreeSet<u64> = metrics.membership_config.voter_ids().collect();
-        let (healthy, silent) = voters.iter().copied().partition(|voter| answering.contains(voter));
+        let members = metrics.membership_config.nodes().map(|(node, _)| *node);
+        let silent: BTreeSet<u64> = members.filter(|member| !answering.contains(member)).collect();
         let now = Instant::now();
         watch.look(&near_learners(metrics, &answering), &silent, now);
         let ready = lasting(&watch.steady, Duration::from_millis(self.tuning.promote_after_ms), now);
         let dead = lasting(&watch.silent, Duration::from_millis(self.tuning.dead_node_grace_ms), now);
-        for node in dead.difference(&watch.reported) {
+        for node in dead.difference(&watch.dead) {
             tracing::warn!(
                 node = format_args!("{node:016x}"),
-                "a voter has been silent for too long: it is dead"
+                "a node has been silent for too long: it is dead"
             );
         }
-        watch.reported.clone_from(&dead);
-        Census { voters, healthy, dead, ready }
+        watch.dead = dead;
+        Census {
+            healthy: voters.difference(&silent).copied().collect(),
+            dead: voters.intersection(&watch.dead).copied().collect(),
+            voters,
+            ready,
+        }
+    }
+
+    /// The next step on a dead node's way out, as an operator would take it: it is to issue nothing any more; once
+    /// that is sealed it leaves the roster, and then Raft.
+    ///
+    /// Its vote is gone before. A voter that is needed for the number of voters stays, dead or not, until another
+    /// node can take its place.
+    async fn remove_dead(self: &Arc<Self>, node: u64) {
+        let state = self.published.state();
+        let id = NodeId(node);
+        let command = match state.member(id) {
+            // Older programs would refuse such an entry, and have another state from then on.
+            _ if !self.all_run(versions::REMOVES_DEAD_NODES) => return,
+            Some(member) if member.state == MemberState::Active => Command::DrainNode(id),
+            Some(member) if member.since <= state.sealed() => Command::LeaveRoster(id),
+            Some(_) => return,
+            None => return self.forget(node).await,
+        };
+        let act = command.act();
+        let propose = Propose { by: Principal::System, command, key: None };
+        let answer = self.propose_until(propose, Instant::now() + PATIENCE).await;
+        tracing::warn!(node = %id, act, ?answer, "a dead node is being removed");
+    }
+
+    /// Takes a node out of Raft that died before it had a place on the roster. It may join again.
+    async fn forget(&self, node: u64) {
+        if self.change(ChangeMembers::RemoveNodes(BTreeSet::from([node]))).await {
+            self.counters.removals.inc();
+        }
     }
 
     /// Lets learners vote, and dead voters no more. These stay members: one that comes back follows as a learner,

@@ -1,6 +1,9 @@
 //! Who the members are, which key speaks for each, and where each is reached.
 
-use crate::types::{LogId, Members, PeerNode};
+use crate::{
+    certificate::{Peer, Subject},
+    types::{LogId, Members, PeerNode},
+};
 use serde::{Deserialize, Serialize};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -84,6 +87,11 @@ impl Directory {
             Some(_) => Standing::WrongKey,
             None => Standing::Unknown,
         }
+    }
+
+    /// Whether a member speaks, with the key that is pinned to it.
+    pub(crate) fn vouches(&self, peer: &Peer) -> bool {
+        matches!(peer.subject, Subject::Node(node) if self.standing(node, &peer.key_sha256) == Standing::Pinned)
     }
 
     /// Takes what a member says of itself. Ignored unless it holds the member's pinned key.

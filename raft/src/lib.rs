@@ -10,6 +10,7 @@
 
 mod assemble;
 mod autopilot;
+mod backup;
 mod bootstrap;
 mod certificate;
 mod config;
@@ -35,9 +36,14 @@ mod start;
 mod status;
 mod tls;
 mod types;
+mod versions;
 mod voters;
 mod wire;
 
+pub use backup::{
+    Backup, BackupError, BackupFile, BackupFileError, Founded, RestoreError, Restored, Restoring, recover,
+    restore,
+};
 pub use bootstrap::{BootstrapError, propose_bootstrap};
 pub use certificate::CertificateError;
 pub use config::{ClusterFacts, Config, RaftTuning};
@@ -54,6 +60,7 @@ pub use lease::{
     session::{Cover, Covered},
 };
 pub use machine::Checkpoint;
+pub use node::Ending;
 pub use peer::{dial::DialError, resolve::ResolveError};
 pub use propose::{Committed, ProposeError};
 pub use read_index::ReadError;

@@ -5,6 +5,7 @@
 //! at or above it.
 
 use crate::{
+    backup::capture::Captured,
     lease::{
         board,
         holder::Lease,
@@ -29,7 +30,13 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use tokio::{sync::watch, task::spawn_blocking};
+use tokio::{
+    sync::{broadcast, watch},
+    task::spawn_blocking,
+};
+
+/// How many checkpoints may follow on one that somebody waits for.
+const MOST_CAPTURES: usize = 8;
 
 /// A state that all replicas can compare: the hash of the registry at an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +53,8 @@ pub(crate) struct Published {
     applied: watch::Sender<u64>,
     latest: AtomicU64,
     checkpoint: watch::Sender<Option<Checkpoint>>,
+    /// The state at each checkpoint, for those who wait for one; nobody keeps it otherwise.
+    captures: broadcast::Sender<Captured>,
 }
 
 impl Default for Published {
@@ -55,6 +64,7 @@ impl Default for Published {
             applied: watch::Sender::new(0),
             latest: AtomicU64::new(0),
             checkpoint: watch::Sender::new(None),
+            captures: broadcast::Sender::new(MOST_CAPTURES),
         }
     }
 }
@@ -81,6 +91,11 @@ impl Published {
 
     pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
         *self.checkpoint.borrow()
+    }
+
+    /// The states at the checkpoints from now on.
+    pub(crate) fn captures(&self) -> broadcast::Receiver<Captured> {
+        self.captures.subscribe()
     }
 
     fn publish(&self, registry: &Registry) {
@@ -170,7 +185,12 @@ impl Machine {
     /// Hashes the state as it is now, while later entries are applied.
     fn hash_aside(&self, index: u64) {
         let (registry, published) = (self.registry.clone(), self.published.clone());
-        spawn_blocking(move || published.check(Checkpoint { index, hash: registry.hash() }));
+        spawn_blocking(move || {
+            let checkpoint = Checkpoint { index, hash: registry.hash() };
+            published.check(checkpoint);
+            // Without anybody who waits, it is not kept.
+            let _ = published.captures.send(Captured { checkpoint, registry });
+        });
     }
 }
 

@@ -13,26 +13,50 @@ use crate::{
     snapshot::arrival::Arrival,
     types::{PeerNode, Raft, StoredMembership, TypeConfig},
 };
-use hapi_registry_state::Timestamp;
+use hapi_registry_state::{NodeId, Timestamp};
 use hapi_storage::StorageMetrics;
 use openraft::{async_runtime::watch::WatchReceiver, metrics::RaftMetrics};
 use std::{
     collections::BTreeSet,
     net::SocketAddr,
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
+use thiserror::Error;
 use tokio::{sync::watch, time::timeout};
 
 /// How many addresses of callers are remembered while looking for a cluster.
 const MOST_CALLERS: usize = 64;
 
+/// Why a replica ends by itself. The process must go, too.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Ending {
+    /// Raft or storage has failed, or the cluster refuses this node.
+    #[error("{0}")]
+    Failed(String),
+    /// The cluster has removed this node. At its next start the content of the data folder is put aside, and
+    /// the node joins as a new one.
+    #[error(
+        "the cluster has removed node {0}: its data is put aside, and the next start joins as a new node"
+    )]
+    Removed(NodeId),
+}
+
+impl From<String> for Ending {
+    fn from(reason: String) -> Self {
+        Self::Failed(reason)
+    }
+}
+
 /// The shared parts of a replica. Tasks on the Raft runtime hold it; all of them end with that runtime.
 pub(crate) struct Node {
     pub(crate) id: u64,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) version: String,
     pub(crate) join: Vec<String>,
     pub(crate) facts: ClusterFacts,
     pub(crate) tuning: RaftTuning,
@@ -66,7 +90,7 @@ pub(crate) struct Node {
     pub(crate) strangers: Mutex<BTreeSet<SocketAddr>>,
     /// Whether someone unknown spoke as a member: the membership may have moved on without this node.
     pub(crate) is_lost: AtomicBool,
-    pub(crate) failure: watch::Sender<Option<String>>,
+    pub(crate) ending: watch::Sender<Option<Ending>>,
     /// Whether the owner has asked for the end, which then is no failure.
     pub(crate) stopping: AtomicBool,
     pub(crate) counters: Counters,
@@ -103,18 +127,22 @@ impl Node {
     }
 
     /// Says that this replica cannot go on. The first reason counts.
-    pub(crate) fn fail(&self, reason: String) {
+    pub(crate) fn end(&self, ending: Ending) {
         if self.stopping.load(Ordering::Relaxed) {
             return;
         }
-        self.failure.send_if_modified(|failure| {
-            let first = failure.is_none();
+        self.ending.send_if_modified(|known| {
+            let first = known.is_none();
             if first {
-                tracing::error!(%reason, "the replica has failed");
-                *failure = Some(reason);
+                tracing::error!(reason = %ending, "this replica has ended");
+                *known = Some(ending);
             }
             first
         });
+    }
+
+    pub(crate) fn fail(&self, reason: String) {
+        self.end(Ending::Failed(reason));
     }
 
     pub(crate) fn remember_caller(&self, address: &str) {

@@ -1,8 +1,8 @@
 //! The door of this crate.
 
 use crate::{
-    ClusterSecret, Committed, Config, Environment, Handler, HandoverError, Permit, ProposeError, ReadError,
-    SealError, SealReceipt, Stage, StartError, Status, Verdict,
+    ClusterSecret, Committed, Config, Ending, Environment, Handler, HandoverError, Permit, ProposeError,
+    ReadError, SealError, SealReceipt, Stage, StartError, Status, Verdict,
     metrics::Scrape,
     node::Node,
     peer::{message::Abdicate, route::Lane},
@@ -103,7 +103,7 @@ impl Replica {
                 break;
             }
             if metrics.changed().await.is_err() {
-                // Stopped: never formed again. `failed` tells why.
+                // Stopped: never formed again. `ended` tells why.
                 return pending().await;
             }
         }
@@ -234,12 +234,12 @@ impl Replica {
         registry.register(Box::new(Scrape::new(Arc::downgrade(&self.0.node))?))
     }
 
-    /// Resolves with the reason once this replica cannot go on: Raft or storage has failed, or the cluster
-    /// refuses this node. The process must exit then. Never resolves after [`Self::shutdown`].
-    pub async fn failed(&self) -> String {
-        let mut failure = self.0.node.failure.subscribe();
-        let failed = failure.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
-        match failed {
+    /// Resolves with the reason once this replica cannot go on. The process must exit then. Never resolves after
+    /// [`Self::shutdown`].
+    pub async fn ended(&self) -> Ending {
+        let mut ending = self.0.node.ending.subscribe();
+        let ended = ending.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        match ended {
             Some(reason) => reason,
             None => pending().await,
         }
@@ -283,6 +283,14 @@ impl Replica {
         if let Err(error) = handing.await {
             tracing::warn!(%error, "leadership was not handed over");
         }
+    }
+
+    pub(crate) fn node(&self) -> &Node {
+        &self.0.node
+    }
+
+    pub(crate) fn secrets(&self) -> &[ClusterSecret] {
+        &self.0.secrets
     }
 
     /// A subkey of the first cluster secret, equal on all nodes (HKDF-SHA-256).

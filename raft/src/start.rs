@@ -4,6 +4,7 @@ use crate::{
     ClusterFacts, ClusterSecret, Config, Environment,
     assemble::assemble,
     autopilot,
+    backup::{check_finished, note_secrets},
     certificate::Subject,
     formation::{driver, phase::Phase},
     identity::{Identity, IdentityError},
@@ -14,7 +15,7 @@ use crate::{
     types::TypeConfig,
     wire::{self, WireError},
 };
-use hapi_storage::{Failure, MetaStore, OpenError, Options, Storage};
+use hapi_storage::{Failure, MetaStore, OpenError, Options, Storage, legacy, set_aside};
 use openraft::async_runtime::watch::WatchReceiver;
 use std::{io, path::PathBuf, sync::Arc};
 use thiserror::Error;
@@ -75,12 +76,15 @@ pub(crate) struct Started {
 
 /// Recovers the state on disk, and starts all tasks. Runs on the Raft runtime.
 pub(crate) async fn start(
-    config: Config,
+    mut config: Config,
     secrets: Arc<Vec<ClusterSecret>>,
     environment: Arc<dyn Environment>,
 ) -> Result<Started, StartError> {
     check(&config, &secrets)?;
+    check_finished(&config.data_dir)?;
+    begin_anew(&mut config).await?;
     let storage = open_storage(config.data_dir.clone()).await?;
+    note_secrets(&storage.meta, &secrets).await?;
     let identity = Identity::load(&config.data_dir, &storage.meta, &*environment).await?;
     let tls = Tls::new(&secrets, Subject::Node(identity.id), &identity.key)?;
     let listener = listen(&config)?;
@@ -112,8 +116,29 @@ fn check(config: &Config, secrets: &[ClusterSecret]) -> Result<(), StartError> {
     }
 }
 
+/// Puts aside what a removed node has left. Whoever lives in its folder afterwards joins, and forms no cluster: a
+/// removed node that finds nobody must not become a registry of its own under the same name. It asks the members that
+/// its predecessor knew, too.
+async fn begin_anew(config: &mut Config) -> Result<(), StartError> {
+    let dir = config.data_dir.clone();
+    let (moved, legacy) =
+        spawn_blocking(move || Ok::<_, OpenError>((set_aside(&dir)?, legacy(&dir)))).await??;
+    let legacy = legacy.map_err(StartError::Snapshot)?;
+    if let Some(path) = moved {
+        tracing::warn!(
+            path = %path.display(),
+            "the cluster has removed this node: its data is kept there, and it joins as a new node"
+        );
+    }
+    if let Some(members) = legacy {
+        config.bootstrap_expect = None;
+        config.join.extend(members);
+    }
+    Ok(())
+}
+
 /// Where the facts stand that this node entered its cluster with.
-const FACTS: &str = "facts";
+pub(crate) const FACTS: &str = "facts";
 
 /// What the nodes of a cluster agreed on must not drift with a setting of one of them: its descriptors would
 /// be refused everywhere. A node that is in no cluster yet may still change them.

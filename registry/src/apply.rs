@@ -71,6 +71,10 @@ impl Registry {
             Command::Checkpoint => self.checkpoint(by),
             Command::SessionOpen { .. } => self.require_system(by).map(|()| Outcome::Done),
             Command::Sealed { index } => self.seal(by, *index),
+            Command::BeginIncarnation { incarnation, until } => {
+                self.begin_incarnation(by, *incarnation, *until)
+            }
+            Command::ConfirmRestore => self.confirm_restore(by),
         }
     }
 }

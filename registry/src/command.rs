@@ -89,6 +89,10 @@ pub enum Command {
     SessionOpen { id: u128 },
     /// Everything at or below this index binds every node: no lease from before it is in use any more.
     Sealed { index: u64 },
+    /// The registry goes on as another incarnation, and issues nothing for now. Only the tools that restore one write it.
+    BeginIncarnation { incarnation: u64, until: Timestamp },
+    /// The moderation state of a restored registry is right: descriptors may be issued.
+    ConfirmRestore,
 }
 
 impl Command {
@@ -117,6 +121,8 @@ impl Command {
             Self::Checkpoint => "checkpoint",
             Self::SessionOpen { .. } => "session_open",
             Self::Sealed { .. } => "sealed",
+            Self::BeginIncarnation { .. } => "begin_incarnation",
+            Self::ConfirmRestore => "confirm_restore",
         }
     }
 
@@ -139,9 +145,10 @@ impl Command {
             Self::RevokeKey { kid, .. } => format!("key/{kid}"),
             Self::JoinRoster { http, .. } => http.clone(),
             Self::DrainNode(node) | Self::LeaveRoster(node) => format!("node/{node}"),
-            Self::Checkpoint => String::new(),
+            Self::Checkpoint | Self::ConfirmRestore => String::new(),
             Self::SessionOpen { id } => format!("session/{id:032x}"),
             Self::Sealed { index } => format!("index/{index}"),
+            Self::BeginIncarnation { incarnation, .. } => format!("incarnation/{incarnation}"),
         }
     }
 

@@ -82,6 +82,8 @@ pub struct Decision {
     pub ttl: u32,
     /// What the client should know beside.
     pub warnings: Vec<String>,
+    /// The incarnation of the registry that decided.
+    pub incarnation: u64,
     /// The index of the state that decided.
     pub index: u64,
     /// Whether the descriptor may be released only after a round with a majority.
@@ -115,6 +117,11 @@ pub enum Refusal {
     /// This node may not sign: it is not on the roster, or its key is not active.
     #[error("this node may not issue descriptors now: ask another one")]
     NoServingLease,
+    /// The registry was restored, and nobody has confirmed its moderation state yet.
+    #[error(
+        "nothing is issued yet: the registry was restored, and an operator must confirm its moderation state"
+    )]
+    OnHold,
     /// Tenant policy, a suspended client or tenant, or an identity that does not match the credential.
     #[error("{0}")]
     PolicyBlocked(String),
@@ -147,7 +154,7 @@ impl Refusal {
         match self {
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden => "forbidden",
-            Self::NoServingLease => "no_serving_lease",
+            Self::NoServingLease | Self::OnHold => "no_serving_lease",
             Self::PolicyBlocked(_) => "policy_blocked",
             Self::ServerNotFound(_) => "server_not_found",
             Self::VersionNotFound(..) => "version_not_found",
@@ -172,6 +179,9 @@ impl Registry {
         let caller = self.authenticate(credential, now).ok_or(Refusal::Unauthenticated)?;
         let client = caller.client.clone().filter(|_| caller.role.may(Right::Connect));
         let client = client.ok_or(Refusal::Forbidden)?;
+        if self.hold.is_some() {
+            return Err(Refusal::OnHold);
+        }
         self.check_issuer(issuer)?;
         self.check_identity(&caller, &client, request)?;
         let tenant = caller.tenant.as_ref().and_then(|id| self.tenant(id));
@@ -190,6 +200,7 @@ impl Registry {
             tls_pin_sha256: document.connect().tls_pin_sha256.clone(),
             ttl: self.settings.ttl(request.ttl),
             warnings: self.warnings(server, published),
+            incarnation: self.incarnation,
             index: self.applied,
             strict: self.settings.is_strict_for(document.name())
                 || tenant.is_some_and(|tenant| tenant.strict),

@@ -28,7 +28,8 @@ impl Command {
             | Self::RetireKey(_)
             | Self::RevokeKey { .. }
             | Self::DrainNode(_)
-            | Self::LeaveRoster(_) => true,
+            | Self::LeaveRoster(_)
+            | Self::BeginIncarnation { .. } => true,
             Self::Bootstrap(_)
             | Self::Publish(_)
             | Self::Import(_)
@@ -38,7 +39,8 @@ impl Command {
             | Self::JoinRoster { .. }
             | Self::Checkpoint
             | Self::SessionOpen { .. }
-            | Self::Sealed { .. } => false,
+            | Self::Sealed { .. }
+            | Self::ConfirmRestore => false,
         }
     }
 }

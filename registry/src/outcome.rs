@@ -145,6 +145,14 @@ pub enum Rejection {
     /// A value is out of its bounds.
     #[error("{0}")]
     Invalid(String),
+    /// Nothing waits for a confirmation.
+    #[error("this registry was not restored, or its moderation state has been confirmed already")]
+    NotOnHold,
+    /// A descriptor of the former incarnation may still be valid.
+    #[error(
+        "what was issued before the restore may be valid until {until}: confirm the moderation state after that"
+    )]
+    HoldNotOver { until: Timestamp },
 }
 
 impl Rejection {
@@ -182,6 +190,8 @@ impl Rejection {
             Self::NodeRemoved(_) => "node_removed",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::Invalid(_) => "invalid_request",
+            Self::NotOnHold => "not_on_hold",
+            Self::HoldNotOver { .. } => "hold_not_over",
         }
     }
 }

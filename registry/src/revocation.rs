@@ -46,7 +46,10 @@ impl Registry {
                 self.unverified().into_iter().map(Subject::Namespace).collect()
             }
             // What they forbid hangs on the key: see `Registry::dead_keys`.
-            Command::RevokeKey { .. } | Command::DrainNode(_) | Command::LeaveRoster(_) => Vec::new(),
+            Command::RevokeKey { .. }
+            | Command::DrainNode(_)
+            | Command::LeaveRoster(_)
+            | Command::BeginIncarnation { .. } => Vec::new(),
             // A key that retires signs no more; what it signed stays good.
             Command::ActivateKey(_) | Command::RetireKey(_) => Vec::new(),
             Command::SetStatus { .. } | Command::PutNamespace { .. } | Command::UpdateSettings(_) => {
@@ -61,7 +64,8 @@ impl Registry {
             | Command::JoinRoster { .. }
             | Command::Checkpoint
             | Command::SessionOpen { .. }
-            | Command::Sealed { .. } => Vec::new(),
+            | Command::Sealed { .. }
+            | Command::ConfirmRestore => Vec::new(),
         }
     }
 

@@ -196,7 +196,15 @@ impl Registry {
     }
 
     pub(crate) fn revoke_keys_of(&mut self, node: NodeId) {
-        let live = self.keys_of(node).filter(|(_, key)| key.state != KeyState::Revoked);
+        self.revoke_keys(|key| key.node == node);
+    }
+
+    pub(crate) fn revoke_all_keys(&mut self) {
+        self.revoke_keys(|_| true);
+    }
+
+    fn revoke_keys(&mut self, concerned: impl Fn(&SigningKey) -> bool) {
+        let live = self.keys.iter().filter(|(_, key)| key.state != KeyState::Revoked && concerned(key));
         let kids: Vec<_> = live.map(|(kid, _)| kid.clone()).collect();
         for kid in kids {
             self.set_key_state(&kid, KeyState::Revoked);

@@ -3,9 +3,9 @@
 //! Records come in a fixed order with every map in key order, so that equal states give equal bytes.
 
 use crate::{
-    AuditRecord, Client, ClientId, EMPTY_CHAIN, Kid, Member, Moderation, Namespace, NamespaceRecord, NodeId,
-    Published, Registry, ServerName, Settings, SigningKey, Subject, Tenant, TenantId, Timestamp, Token,
-    TokenId,
+    AuditRecord, Client, ClientId, EMPTY_CHAIN, FIRST_INCARNATION, Hold, Kid, Member, Moderation, Namespace,
+    NamespaceRecord, NodeId, Published, Registry, ServerName, Settings, SigningKey, Subject, Tenant,
+    TenantId, Timestamp, Token, TokenId,
     remote_claim::{TemplateClaim, TemplateKey},
     request_key::{Answered, Asked},
     revocation::Floor,
@@ -14,8 +14,15 @@ use bincode::config::{Configuration, Limit};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// The form of the records. Raised when an older reader could misread them.
-pub const VERSION: u16 = 3;
+/// The form of the records, raised when an older reader could misread them. An older form stays readable, and is
+/// written as long as it says all there is to say: equal states have equal records, whichever program wrote them.
+///
+/// - 3: the first that was released.
+/// - 4: as 3, and at the end the incarnation, unless it is the first, and why nothing is issued.
+pub const VERSION: u16 = 4;
+
+/// The oldest form that is read.
+const OLDEST_VERSION: u16 = 3;
 
 /// The largest record, in bytes: well above the largest document.
 const MAX_RECORD: usize = 1 << 20;
@@ -31,7 +38,7 @@ const CONFIG: Configuration<bincode::config::LittleEndian, bincode::config::Vari
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// The snapshot was written by other software.
-    #[error("the snapshot has form {found}, this software reads form {VERSION}")]
+    #[error("the snapshot has form {found}, this software reads forms {OLDEST_VERSION} to {VERSION}")]
     Version {
         /// The form that the snapshot states.
         found: u16,
@@ -87,6 +94,14 @@ enum Record {
     Request(Asked, Arc<Answered>),
     Audit(Arc<AuditRecord>),
     Floor(Subject, Floor),
+    Incarnation(u64),
+    Hold(Hold),
+}
+
+/// The form in which `registry` is written.
+pub fn form(registry: &Registry) -> u16 {
+    let is_first = registry.incarnation == FIRST_INCARNATION && registry.hold.is_none();
+    if is_first { OLDEST_VERSION } else { VERSION }
 }
 
 /// The records of `registry`, in their fixed order.
@@ -131,6 +146,8 @@ fn all(registry: &Registry) -> impl Iterator<Item = Record> + '_ {
         .chain(registry.requests.iter().map(|(k, v)| Record::Request(k.clone(), v.clone())))
         .chain(registry.floors.iter().map(|(k, v)| Record::Floor(k.clone(), *v)))
         .chain(registry.audit.iter().map(|record| Record::Audit(record.clone())))
+        .chain(Some(registry.incarnation).filter(|it| *it != FIRST_INCARNATION).map(Record::Incarnation))
+        .chain(registry.hold.map(Record::Hold))
 }
 
 /// Makes a registry from records.
@@ -144,7 +161,7 @@ pub struct Builder {
 impl Builder {
     /// Starts on a snapshot that states form `version`.
     pub fn new(version: u16) -> Result<Self, SnapshotError> {
-        if version != VERSION {
+        if !(OLDEST_VERSION..=VERSION).contains(&version) {
             return Err(SnapshotError::Version { found: version });
         }
         Ok(Self { registry: Registry::default(), head: None, chain: EMPTY_CHAIN, number: 0 })
@@ -180,6 +197,8 @@ impl Builder {
             Record::Departed(node) => drop(registry.departed.insert(node)),
             Record::Request(asked, answered) => registry.restore_request(asked, answered),
             Record::Floor(subject, floor) => registry.restore_floor(subject, floor),
+            Record::Incarnation(incarnation) => registry.incarnation = incarnation,
+            Record::Hold(hold) => registry.hold = Some(hold),
             Record::Audit(record) => {
                 self.chain = record.chain(&self.chain);
                 registry.audit.push_back(record);

@@ -1,8 +1,9 @@
 //! The registry as a value.
 
 use crate::{
-    AuditRecord, Client, ClientId, EMPTY_CHAIN, Kid, Member, Moderation, Namespace, NamespaceRecord, NodeId,
-    Server, ServerName, Settings, SigningKey, Subject, Tenant, TenantId, Timestamp, Token, TokenId,
+    AuditRecord, Client, ClientId, EMPTY_CHAIN, FIRST_INCARNATION, Hold, Kid, Member, Moderation, Namespace,
+    NamespaceRecord, NodeId, Server, ServerName, Settings, SigningKey, Subject, Tenant, TenantId, Timestamp,
+    Token, TokenId,
     remote_claim::Claims,
     request_key::{Answered, Asked},
     revocation::Floor,
@@ -44,6 +45,8 @@ pub struct Registry {
     pub(crate) floors: OrdMap<Subject, Floor>,
     /// The same by index, the oldest first.
     pub(crate) floors_by_index: OrdSet<(u64, Subject)>,
+    pub(crate) incarnation: u64,
+    pub(crate) hold: Option<Hold>,
     pub(crate) audit: Vector<Arc<AuditRecord>>,
     pub(crate) audit_head: [u8; 32],
 }
@@ -72,6 +75,8 @@ impl Default for Registry {
             requests_by_index: OrdMap::new(),
             floors: OrdMap::new(),
             floors_by_index: OrdSet::new(),
+            incarnation: FIRST_INCARNATION,
+            hold: None,
             audit: Vector::new(),
             audit_head: EMPTY_CHAIN,
         }

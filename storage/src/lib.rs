@@ -38,6 +38,7 @@ mod options;
 mod piece;
 mod queue;
 mod recovery;
+mod set_aside;
 mod shared;
 mod snapshot;
 mod tail;
@@ -59,9 +60,10 @@ pub use crate::{
     metrics::{HistogramData, StorageMetrics},
     open::Storage,
     options::{Options, Stalled},
+    set_aside::{condemn, legacy, set_aside},
     snapshot::{
-        Incoming, MAX_HEADER_BYTES, MAX_RECORD_BYTES, Records, SnapshotFile, SnapshotStore, SnapshotWriter,
-        snapshot_name,
+        Incoming, MAX_HEADER_BYTES, MAX_RECORD_BYTES, Records, SnapshotFile, SnapshotStore, SnapshotStream,
+        SnapshotWriter, snapshot_name,
     },
 };
 

@@ -44,10 +44,22 @@ pub(crate) struct ClusterStatus {
     /// The last checkpoint: nodes that show the same index must show the same hash.
     #[serde(skip_serializing_if = "Option::is_none")]
     checkpoint: Option<ShownCheckpoint>,
+    /// How often this registry began: 1, and one more for each restore.
+    incarnation: u64,
+    /// Why nothing is issued, after a restore.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold: Option<ShownHold>,
     snapshots: Snapshots,
     catalog: Catalog,
     /// The index of the state that this node answers from.
     index: u64,
+}
+
+/// A restored registry issues nothing until an operator has confirmed its moderation state.
+#[derive(Serialize, ToSchema)]
+struct ShownHold {
+    /// It cannot be confirmed before this instant: what was issued before the restore may be valid till then.
+    until: String,
 }
 
 /// The node that answers.
@@ -171,6 +183,8 @@ pub(crate) async fn show(
         leader_session: status.session.clone().map(ShownSession::from),
         members: status.members.iter().map(|member| shape(member, &state)).collect(),
         checkpoint: status.checkpoint.as_ref().map(shown),
+        incarnation: state.incarnation(),
+        hold: state.hold().map(|hold| ShownHold { until: hold.until.to_string() }),
         snapshots: Snapshots {
             built: status.snapshots_built,
             installed: status.snapshots_installed,

@@ -25,6 +25,8 @@ const FIELDS: &[table::Column] = &[
     ("pending seals", "/leader_session/pending_seals"),
     ("servers", "/catalog/servers"),
     ("versions", "/catalog/versions"),
+    ("incarnation", "/incarnation"),
+    ("on hold until", "/hold/until"),
     ("checkpoint", "/checkpoint/index"),
     ("state hash", "/checkpoint/hash"),
 ];

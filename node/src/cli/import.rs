@@ -1,7 +1,6 @@
 //! `import`: the catalog of another registry, from a file.
 
-use super::{Failure, Remote, publish, table};
-use indicatif::{ProgressBar, ProgressStyle};
+use super::{Failure, Remote, progress, publish, table};
 use serde::{Deserialize, Serialize};
 use serde_json::{
     Value, json,
@@ -44,7 +43,7 @@ impl Import {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let ServerList { servers } = publish::read_json(&self.file)?;
         let session = self.remote.session()?;
-        let bar = bar(servers.len());
+        let bar = progress::entries(servers.len());
         let mut total = Total::default();
         for chunk in servers.chunks(CHUNK) {
             let body =
@@ -55,16 +54,6 @@ impl Import {
         }
         bar.finish_and_clear();
         session.show(&total.to_json(), Total::report)
-    }
-}
-
-/// A bar on a terminal; nothing elsewhere.
-fn bar(entries: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} entries, {eta} left");
-    let bar = ProgressBar::new(entries as u64);
-    match style {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
     }
 }
 

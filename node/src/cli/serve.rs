@@ -10,7 +10,11 @@ use super::{Failure, say};
 use crate::config::{self, Config};
 use crate::faults::{self, FaultError};
 use crate::serve::{self, ServeError};
+use hapi_registry_state::NodeId;
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
+use std::process::Command;
 
 /// Run one node.
 ///
@@ -58,7 +62,23 @@ async fn run_node(mut config: Config, shutdown: impl Future<Output = ()>) -> Res
         config.data_dir.clone_from(&slot.path);
     }
     let listeners = listen::bind(&mut config)?;
-    Ok(serve::run(config, listeners, shutdown).await?)
+    let addresses = [("HAPI_HTTP_LISTEN", config.http.listen), ("HAPI_PEER_LISTEN", config.peer.listen)];
+    match serve::run(config, listeners, shutdown).await {
+        Err(ServeError::Removed(node)) => Err(begin_anew(node, addresses)),
+        ended => Ok(ended?),
+    }
+}
+
+/// Replaces this process by a new one of the same program with the same arguments, which puts the old data aside and
+/// joins as a new node, at the same addresses. Nothing else of this life is left then: no lock, no task, no lease.
+/// Returns only if that fails.
+fn begin_anew(node: NodeId, addresses: [(&str, SocketAddr); 2]) -> Failure {
+    let addresses = addresses.map(|(variable, address)| (variable, address.to_string()));
+    let error = Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).envs(addresses).exec();
+    Failure::refused(format!(
+        "the cluster has removed node {node}, and no new process could be started: {error}"
+    ))
+    .hint("start it again: its data is put aside then, and it joins as a new node")
 }
 
 impl From<FaultError> for Failure {

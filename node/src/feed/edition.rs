@@ -1,6 +1,5 @@
 //! What one signing makes: everything, and what is recent.
 
-use crate::issue::FIRST_INCARNATION;
 use hapi_descriptor::{REVOCATIONS_LIFETIME_SECONDS, Revocations, Seq, Signer, subject_hash};
 use hapi_registry_state::Registry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +36,7 @@ impl Edition {
 #[derive(Debug, Default)]
 pub(super) struct Content {
     denied: u64,
+    incarnation: u64,
     min_seq: BTreeMap<String, u64>,
     revoked_keys: BTreeSet<String>,
     window: Window,
@@ -53,11 +53,12 @@ struct Window {
 impl Content {
     /// Reads what `state` has, unless nothing was denied since the last time.
     pub(super) fn read(&mut self, state: &Registry, issuer: &str) {
+        self.incarnation = state.incarnation();
         if self.denied == state.denied() {
             return;
         }
         let floors = state.floors_above(0).filter_map(|(subject, index)| {
-            let seq = Seq::from_parts(FIRST_INCARNATION, index)?;
+            let seq = Seq::from_parts(state.incarnation(), index)?;
             Some((subject_hash(issuer, subject.kind(), &subject.id()), seq.get()))
         });
         self.min_seq = floors.collect();
@@ -68,13 +69,13 @@ impl Content {
     /// `None` beyond the last index that can be written.
     pub(super) fn sign(&mut self, signer: &Signer, issuer: &str, index: u64, now: u64) -> Option<Edition> {
         let since = self.window.since(index, now);
-        let seq = Seq::from_parts(FIRST_INCARNATION, index)?;
-        let above = Seq::from_parts(FIRST_INCARNATION, since)?.get();
+        let seq = Seq::from_parts(self.incarnation, index)?;
+        let above = Seq::from_parts(self.incarnation, since)?.get();
         let mut message = Revocations {
             iss: issuer.to_owned(),
             iat: now,
             exp: now + REVOCATIONS_LIFETIME_SECONDS,
-            incarnation: FIRST_INCARNATION,
+            incarnation: self.incarnation,
             seq,
             since: 0,
             full: true,
@@ -109,6 +110,7 @@ mod tests {
 
     const ISSUER: &str = "https://registry.example";
     const NOW: u64 = 1_800_000_000;
+    const INCARNATION: u64 = 2;
 
     fn signer() -> Signer {
         Signer::from_seed([42; 32].into())
@@ -121,10 +123,11 @@ mod tests {
 
     fn content(floors: impl IntoIterator<Item = u64>) -> Content {
         let floor = |index| {
-            let seq = Seq::from_parts(FIRST_INCARNATION, index).unwrap();
+            let seq = Seq::from_parts(INCARNATION, index).unwrap();
             (subject_hash(ISSUER, "server", &format!("a/s{index}")), seq.get())
         };
-        Content { min_seq: floors.into_iter().map(floor).collect(), ..Content::default() }
+        let min_seq = floors.into_iter().map(floor).collect();
+        Content { incarnation: INCARNATION, min_seq, ..Content::default() }
     }
 
     #[test]
@@ -157,7 +160,7 @@ mod tests {
     fn a_message_is_of_its_state_and_lives_ten_seconds() {
         let edition = content([]).sign(&signer(), ISSUER, 20, NOW).unwrap();
         let message = read(edition.since(0), NOW);
-        assert_eq!((message.seq.index(), message.incarnation), (20, FIRST_INCARNATION));
+        assert_eq!((message.seq.index(), message.incarnation), (20, INCARNATION));
         assert_eq!((message.iat, message.exp), (NOW, NOW + 10));
     }
 }

@@ -14,7 +14,7 @@ use hapi_storage::MetaStore;
 use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
 
-const META_KEY: &str = "formation";
+pub(crate) const META_KEY: &str = "formation";
 
 /// Where the phase is kept: one decision at a time, durable before anyone hears of it.
 pub(crate) struct Desk {

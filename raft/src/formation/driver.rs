@@ -1,12 +1,13 @@
 //! Carries out what the rules decide: asks around, writes down, then acts.
 
 use crate::{
+    certificate::Peer,
     formation::{
         look::Met,
         phase::{Invitation, Phase, Sighting, Stage},
         rules::{Act, Formation},
     },
-    node::{Node, roll},
+    node::{Ending, Node, roll},
     peer::{
         link::AskError,
         message::{Invite, Join, JoinAnswer, Release},
@@ -14,13 +15,14 @@ use crate::{
     },
 };
 use futures::future::join_all;
+use hapi_registry_state::NodeId;
 use openraft::async_runtime::watch::WatchReceiver;
 use std::{
     net::SocketAddr,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use tokio::time::sleep;
+use tokio::{task::spawn_blocking, time::sleep};
 
 /// How often a node without a cluster looks around. An addition of up to as much again, drawn anew each
 /// time, keeps nodes that were started together from asking in step.
@@ -36,8 +38,8 @@ pub(crate) async fn run(node: Arc<Node>) {
             Phase::Member { .. } => node.stay_known().await,
             _ => node.seek().await,
         };
-        if let Err(reason) = result {
-            node.fail(reason);
+        if let Err(ending) = result {
+            node.end(ending);
             return;
         }
         let pause = match node.desk.phase() {
@@ -73,7 +75,7 @@ impl Node {
     }
 
     /// One look around and what follows from it.
-    async fn seek(&self) -> Result<(), String> {
+    async fn seek(&self) -> Result<(), Ending> {
         let epoch = self.desk.epoch().await;
         let met = self.look_around().await;
         let seen: Vec<Sighting> = met.iter().map(|met| met.hello.sighting.clone()).collect();
@@ -83,16 +85,16 @@ impl Node {
         self.act(act, &met).await
     }
 
-    async fn act(&self, act: Act, met: &[Met]) -> Result<(), String> {
+    async fn act(&self, act: Act, met: &[Met]) -> Result<(), Ending> {
         match act {
             Act::Wait => Ok(()),
             Act::Join => self.ask_to_join(met).await,
-            Act::Invite(invitation) => self.invite(invitation).await,
+            Act::Invite(invitation) => Ok(self.invite(invitation).await?),
             Act::Release(invitation) => {
                 self.release(&invitation).await;
                 Ok(())
             }
-            Act::Initialize(invitation) => self.initialize(invitation).await,
+            Act::Initialize(invitation) => Ok(self.initialize(invitation).await?),
         }
     }
 
@@ -151,39 +153,57 @@ impl Node {
     }
 
     /// Asks a member, and whomever it names, to be taken in.
-    async fn ask_to_join(&self, met: &[Met]) -> Result<(), String> {
+    async fn ask_to_join(&self, met: &[Met]) -> Result<(), Ending> {
         let members = met.iter().filter(|met| matches!(met.hello.sighting.stage, Stage::Member { .. }));
         let join = Join(self.desk.sighting().await);
         for met in members {
             match self.join_at(met.address, &join).await {
-                Ok(JoinAnswer::Admitted { cluster_id, roll }) => {
-                    return self.desk.decide(|formation| formation.admitted(cluster_id, roll)).await;
+                Ok((JoinAnswer::Admitted { cluster_id, roll }, _)) => {
+                    return Ok(self.desk.decide(|formation| formation.admitted(cluster_id, roll)).await?);
                 }
-                Ok(JoinAnswer::Refused(reason)) => {
-                    return Err(format!("the cluster refuses this node: {reason}"));
+                Ok((JoinAnswer::Refused(reason), _)) => {
+                    return Err(Ending::Failed(format!("the cluster refuses this node: {reason}")));
                 }
-                Ok(JoinAnswer::NotLeader { .. } | JoinAnswer::Later) => {}
+                Ok((JoinAnswer::Removed, peer)) if self.directory.vouches(&peer) => {
+                    return self.depart().await;
+                }
+                Ok((JoinAnswer::Removed, peer)) => {
+                    tracing::warn!(by = %peer.subject, "no known member says that this node was removed");
+                }
+                Ok((JoinAnswer::NotLeader { .. } | JoinAnswer::Later, _)) => {}
                 Err(error) => tracing::debug!(%error, address = %met.address, "no answer to a wish to join"),
             }
         }
         Ok(())
     }
 
-    async fn join_at(&self, address: SocketAddr, join: &Join) -> Result<JoinAnswer, AskError> {
-        let (answer, _) = self.pool.ask_stranger(address, join, ASK_TIMEOUT).await?;
+    async fn join_at(&self, address: SocketAddr, join: &Join) -> Result<(JoinAnswer, Peer), AskError> {
+        let (answer, peer) = self.pool.ask_stranger(address, join, ASK_TIMEOUT).await?;
         let JoinAnswer::NotLeader { leader: Some((_, record)) } = &answer else {
-            return Ok(answer);
+            return Ok((answer, peer));
         };
         for leader in self.pool.dialer().names.lookup(&record.peer).await.unwrap_or_default() {
-            if let Ok((answer, _)) = self.pool.ask_stranger(leader, join, ASK_TIMEOUT).await {
-                return Ok(answer);
+            if let Ok(answered) = self.pool.ask_stranger(leader, join, ASK_TIMEOUT).await {
+                return Ok(answered);
             }
         }
-        Ok(answer)
+        Ok((answer, peer))
     }
 
-    /// A member makes itself known while it knows no leader, or while the membership shows an old address.
-    async fn stay_known(&self) -> Result<(), String> {
+    /// This node was removed. Written down before it ends, so that whenever it starts next, it begins anew.
+    async fn depart(&self) -> Result<(), Ending> {
+        let (dir, id) = (self.data_dir.clone(), NodeId(self.id));
+        let members = self.directory.members().into_iter().filter(|(member, _)| *member != self.id);
+        let members: Vec<String> = members.filter_map(|(member, _)| self.directory.address(member)).collect();
+        let condemned = spawn_blocking(move || hapi_storage::condemn(&dir, &id.to_string(), &members)).await;
+        let condemned = condemned.map_err(|error| error.to_string())?;
+        condemned.map_err(|error| format!("this node was removed, and cannot write that down: {error}"))?;
+        Err(Ending::Removed(id))
+    }
+
+    /// A member makes itself known while it knows no leader, or while the membership shows an old address. One
+    /// that is missing in the membership of others asks what it is to them.
+    async fn stay_known(&self) -> Result<(), Ending> {
         let own = self.desk.sighting().await.record;
         self.directory.announce(self.id, own.clone());
         let shown = self.directory.members().remove(&self.id);
@@ -191,9 +211,19 @@ impl Node {
             || shown.is_some_and(|shown| shown != own)
             || self.is_lost.swap(false, Ordering::Relaxed)
         {
-            self.look_around().await;
+            let met = self.look_around().await;
+            if self.is_missed(&met) {
+                return self.ask_to_join(&met).await;
+            }
         }
         Ok(())
+    }
+
+    /// Whether a member of this node's own cluster does not list it.
+    fn is_missed(&self, met: &[Met]) -> bool {
+        let Some(own) = self.desk.phase().cluster_id() else { return false };
+        let ours = |met: &&Met| matches!(met.hello.sighting.stage, Stage::Member { cluster_id } if cluster_id == own);
+        met.iter().filter(ours).any(|met| !met.hello.roll.members.contains_key(&self.id))
     }
 
     fn warn_of_differences(&self, seen: &[Sighting]) {

@@ -7,12 +7,17 @@ use crate::{
     },
     node::Node,
     peer::{
-        message::{LeaseAnswer, LeaseRequest},
+        link::AskError,
+        message::{LeaseAnswer, LeaseRequest, Refusal},
         route::Lane,
     },
 };
+use hapi_registry_state::{MemberState, NodeId};
 use openraft::async_runtime::watch::WatchReceiver;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::time::sleep;
 
 /// Rest after a request that came to nothing.
@@ -100,8 +105,10 @@ fn report(last: Renewal, renewal: Renewal) {
 
 impl Node {
     async fn renew(&self, leader: Option<u64>) -> Renewal {
-        if !self.published.state().is_active_member(hapi_registry_state::NodeId(self.id)) {
+        if !self.published.state().is_active_member(NodeId(self.id)) {
             self.seat.give_up(Loss::Roster);
+            // A node that is being removed looks whether it still is a member.
+            self.is_lost.fetch_or(self.is_leaving(), Ordering::Relaxed);
             return Renewal::OffRoster;
         }
         let Some(leader) = leader else { return Renewal::NoLeader };
@@ -127,7 +134,16 @@ impl Node {
         let within = self.terms.duration / 3;
         self.pool.ask(leader, Lane::Pulse, &request, within).await.map_err(|error| {
             tracing::debug!(%error, "the leader was not asked for a lease");
+            if matches!(error, AskError::Refused(Refusal::NotMember(_))) {
+                self.is_lost.store(true, Ordering::Relaxed);
+            }
         })
+    }
+
+    fn is_leaving(&self) -> bool {
+        let (state, own) = (self.published.state(), NodeId(self.id));
+        state.has_departed(own)
+            || state.member(own).is_some_and(|member| member.state == MemberState::Draining)
     }
 
     async fn take(&self, grant: &Grant) -> Renewal {

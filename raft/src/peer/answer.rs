@@ -13,6 +13,7 @@ use crate::{
     },
     propose::{arrival_deadline, check_size, may_travel},
     types::{TypeConfig, Vote},
+    versions,
 };
 use hapi_registry_state::{NodeId, Principal};
 use openraft::{
@@ -107,17 +108,22 @@ impl Answer for Join {
 impl Node {
     /// As leader, adds a node that wants in as a learner. It becomes a voter once it has kept up.
     async fn admit(&self, joiner: u64, record: crate::PeerNode) -> Result<JoinAnswer, Refusal> {
+        let membership = self.raft.metrics().borrow_watched().committed_membership_config.clone();
+        // Every member may say so: what has departed stays so. Not before its vote is gone, which is still needed.
+        if self.published.state().has_departed(NodeId(joiner)) {
+            let is_out = membership.get_node(&joiner).is_none();
+            return Ok(if is_out { JoinAnswer::Removed } else { JoinAnswer::Later });
+        }
         if self.leader() != Some(self.id) {
             return Ok(JoinAnswer::NotLeader { leader: self.leader_record() });
         }
-        let membership = self.raft.metrics().borrow_watched().committed_membership_config.clone();
-        if self.published.state().has_departed(NodeId(joiner)) {
-            let text =
-                "this node was removed from the cluster: start it with an empty data folder, as a new one";
-            return Ok(JoinAnswer::Refused(text.into()));
-        }
         if membership.get_node(&joiner).is_some() {
             return self.admitted();
+        }
+        let members = membership.nodes().map(|(node, member)| (*node, member));
+        if let Some(text) = versions::misfit(&record.version, members) {
+            tracing::warn!(node = format_args!("{joiner:016x}"), "refused to take in a node: {text}");
+            return Ok(JoinAnswer::Refused(text));
         }
         let Ok(_alone) = self.membership.try_lock() else {
             return Ok(JoinAnswer::Later);

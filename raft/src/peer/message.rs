@@ -85,6 +85,8 @@ pub(crate) enum JoinAnswer {
     Later,
     /// Never, for this reason.
     Refused(String),
+    /// Never under this id: it was removed.
+    Removed,
 }
 
 /// A proposal of someone who proved the secret.

@@ -42,7 +42,7 @@ impl Shelf {
         membership: StoredMembership,
     ) -> io::Result<(SnapshotMeta, SnapshotFile)> {
         let meta = SnapshotMeta { last_log_id: Some(last), last_membership: membership };
-        let header = Header { meta: meta.clone(), records: snapshot::VERSION };
+        let header = Header { meta: meta.clone(), records: snapshot::form(registry) };
         let header = wire::encode(&header).map_err(io::Error::other)?;
         let name = snapshot_name(last.committed_leader_id().term, last.index);
         let mut writer = self.store.create(&header, &name)?;

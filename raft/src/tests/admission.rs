@@ -127,7 +127,7 @@ async fn a_node_with_another_issuer_is_refused_and_both_values_are_named() {
     introduce(&mut homes);
     let _replicas = start_all(&homes).await;
     let replica = other.start().await;
-    let reason = within("it fails", replica.failed()).await;
+    let reason = within("it fails", replica.ended()).await.to_string();
     assert!(
         reason.contains("https://elsewhere.test") && reason.contains("https://registry.test"),
         "{reason}"

@@ -62,7 +62,7 @@ async fn after_a_leader_stops_another_one_leads_and_nothing_is_lost() {
     write(&old, "last words").await;
     old.shutdown().await;
     assert!(
-        tokio::time::timeout(Duration::from_millis(50), old.failed()).await.is_err(),
+        tokio::time::timeout(Duration::from_millis(50), old.ended()).await.is_err(),
         "a stop is no failure"
     );
     assert!(matches!(

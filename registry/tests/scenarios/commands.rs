@@ -30,6 +30,11 @@ pub(crate) fn read(stage: &mut Stage, verb: &str, line: &mut Line) -> Command {
         "drain" => Command::DrainNode(stage.node(&line.word())),
         "leave" => Command::LeaveRoster(stage.node(&line.word())),
         "checkpoint" => Command::Checkpoint,
+        "incarnation" => Command::BeginIncarnation {
+            incarnation: line.parsed(),
+            until: stage.now.plus_seconds(seconds(&line.option("hold").unwrap())),
+        },
+        "confirm-restore" => Command::ConfirmRestore,
         "seal" => Command::Sealed { index: stage.registry.applied() },
         _ => panic!("no such verb: `{verb}`"),
     }

@@ -23,8 +23,11 @@ pub struct SnapshotFile {
 }
 
 impl SnapshotFile {
-    /// Opens a file and reads it whole.
-    pub(super) fn check(path: PathBuf) -> Result<Self, SnapshotError> {
+    /// Opens a file, wherever it stands, and reads it whole.
+    ///
+    /// # Errors
+    /// Fails when the file cannot be read or is not as it was written.
+    pub fn open(path: PathBuf) -> Result<Self, SnapshotError> {
         let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
         let (bytes, file) = opened.map_err(|source| SnapshotError::Io { path: path.clone(), source })?;
         let file = Arc::new(file);

@@ -74,7 +74,7 @@ impl Incoming {
     }
 
     fn checked(&self, sha256: [u8; 32]) -> Result<SnapshotFile, SnapshotError> {
-        let file = SnapshotFile::check(self.path.clone())?;
+        let file = SnapshotFile::open(self.path.clone())?;
         if file.sha256 == sha256 { Ok(file) } else { Err(SnapshotError::Hash { path: self.path.clone() }) }
     }
 

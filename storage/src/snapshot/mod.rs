@@ -6,11 +6,12 @@ mod incoming;
 mod name;
 mod records;
 mod store;
+mod stream;
 mod writer;
 
 pub use self::{
     file::SnapshotFile, incoming::Incoming, name::snapshot_name, records::Records, store::SnapshotStore,
-    writer::SnapshotWriter,
+    stream::SnapshotStream, writer::SnapshotWriter,
 };
 
 /// The largest header, in bytes. It holds a membership and a few ids.

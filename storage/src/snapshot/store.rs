@@ -56,7 +56,7 @@ impl SnapshotStore {
         if let Some(known) = self.known().as_ref().filter(|known| known.path == path) {
             return Ok(Some(known.clone()));
         }
-        let file = SnapshotFile::check(path)?;
+        let file = SnapshotFile::open(path)?;
         self.remember(file.clone());
         Ok(Some(file))
     }

@@ -7,10 +7,10 @@ use std::{
 };
 
 use super::{
-    MAX_HEADER_BYTES, MAX_RECORD_BYTES,
     file::SnapshotFile,
-    format::{BLOCK_BYTES, BlockWriter, Kind},
+    format::BLOCK_BYTES,
     store::SnapshotStore,
+    stream::{SnapshotStream, TooLarge},
 };
 use crate::SnapshotError;
 
@@ -21,8 +21,7 @@ pub struct SnapshotWriter {
     name: String,
     temporary: Temporary,
     header: Vec<u8>,
-    out: BlockWriter<BufWriter<File>>,
-    block: Vec<u8>,
+    out: SnapshotStream<BufWriter<File>>,
 }
 
 impl SnapshotWriter {
@@ -32,11 +31,10 @@ impl SnapshotWriter {
         path: PathBuf,
         header: &[u8],
     ) -> Result<Self, SnapshotError> {
-        bounded("header", header, MAX_HEADER_BYTES)?;
         let begun = begin(&path, header);
         let temporary = Temporary(path);
         let out = begun.map_err(|source| temporary.error(source))?;
-        Ok(Self { store, name, temporary, header: header.to_vec(), out, block: Vec::new() })
+        Ok(Self { store, name, temporary, header: header.to_vec(), out })
     }
 
     /// Adds a record.
@@ -45,18 +43,14 @@ impl SnapshotWriter {
     /// Fails when the record is larger than [`MAX_RECORD_BYTES`] or the disk refuses; the writer is
     /// then of no further use.
     pub fn push(&mut self, record: &[u8]) -> Result<(), SnapshotError> {
-        bounded("record", record, MAX_RECORD_BYTES)?;
-        self.block.extend_from_slice(&(record.len() as u32).to_le_bytes());
-        self.block.extend_from_slice(record);
-        if self.block.len() >= BLOCK_BYTES { self.close_block() } else { Ok(()) }
+        self.out.push(record).map_err(|source| self.temporary.error(source))
     }
 
     /// Makes the file durable, then visible: fsync, rename, fsync of the folder.
     ///
     /// # Errors
     /// Fails when the disk refuses; nothing is left behind.
-    pub fn finish(mut self) -> Result<SnapshotFile, SnapshotError> {
-        self.close_block()?;
+    pub fn finish(self) -> Result<SnapshotFile, SnapshotError> {
         let (out, sha256, bytes) = self.out.finish().map_err(|source| self.temporary.error(source))?;
         flush(out).map_err(|source| self.temporary.error(source))?;
         let file = self.store.publish(&self.temporary.0, &self.name)?;
@@ -64,29 +58,14 @@ impl SnapshotWriter {
         self.store.remember(file.clone());
         Ok(file)
     }
-
-    fn close_block(&mut self) -> Result<(), SnapshotError> {
-        let written = self.out.block(Kind::Records, &self.block);
-        self.block.clear();
-        written.map_err(|source| self.temporary.error(source))
-    }
 }
 
-fn begin(path: &PathBuf, header: &[u8]) -> io::Result<BlockWriter<BufWriter<File>>> {
-    let mut out = BlockWriter::new(BufWriter::with_capacity(BLOCK_BYTES, File::create(path)?))?;
-    out.block(Kind::Header, header)?;
-    Ok(out)
+fn begin(path: &PathBuf, header: &[u8]) -> io::Result<SnapshotStream<BufWriter<File>>> {
+    SnapshotStream::start(BufWriter::with_capacity(BLOCK_BYTES, File::create(path)?), header)
 }
 
 fn flush(out: BufWriter<File>) -> io::Result<()> {
     out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
-}
-
-fn bounded(what: &'static str, value: &[u8], limit: usize) -> Result<(), SnapshotError> {
-    match value.len() {
-        bytes if bytes > limit => Err(SnapshotError::TooLarge { what, bytes, limit }),
-        _ => Ok(()),
-    }
 }
 
 /// A file that is removed unless it was renamed.
@@ -95,7 +74,10 @@ struct Temporary(PathBuf);
 
 impl Temporary {
     fn error(&self, source: io::Error) -> SnapshotError {
-        SnapshotError::Io { path: self.0.clone(), source }
+        match source.downcast::<TooLarge>() {
+            Ok(TooLarge { what, bytes, limit }) => SnapshotError::TooLarge { what, bytes, limit },
+            Err(source) => SnapshotError::Io { path: self.0.clone(), source },
+        }
     }
 }
 

@@ -8,7 +8,6 @@ use super::{
 use crate::{
     api::Api,
     clock,
-    issue::FIRST_INCARNATION,
     problem::{OAuthBody, OAuthProblem, Problem},
 };
 use axum::{
@@ -112,7 +111,7 @@ fn floor(state: &Registry, claims: &Claims) -> Option<Seq> {
     let version = Version::parse_imported(&claims.server.version).ok()?;
     let client: ClientId = claims.client.id.parse().ok()?;
     let tenant: Option<TenantId> = claims.client.tenant.as_deref().map(str::parse).transpose().ok()?;
-    Seq::from_parts(FIRST_INCARNATION, state.floor(&server, &version, &client, tenant.as_ref()))
+    Seq::from_parts(state.incarnation(), state.floor(&server, &version, &client, tenant.as_ref()))
 }
 
 fn sees(caller: &Caller, claims: &Claims) -> bool {
