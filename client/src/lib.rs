@@ -59,5 +59,7 @@ pub use download::Download;
 pub use extras::Extras;
 pub use problem::{DEFAULT_RETRY_AFTER, HARD_STOPS, Problem};
 pub use reqwest::Method;
+pub use rustls::Error as TlsError;
 pub use session::{Session, SessionEnd};
+pub use tls::tls_config;
 pub use transport::MAX_ANSWER_BYTES;

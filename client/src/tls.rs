@@ -7,6 +7,14 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, Error, RootCertStore};
 
+/// The TLS of this crate's clients, for other connections of the same process.
+///
+/// # Errors
+/// [`Error`], if the library cannot be set up.
+pub fn tls_config() -> Result<ClientConfig, Error> {
+    config(&[])
+}
+
 /// Mozilla's roots, and what the caller adds. The machine's own store is not read: small containers have
 /// none, and a client should not fail there, nor trust more on one machine than on another.
 pub(crate) fn config(additional_pem: &[Vec<u8>]) -> Result<ClientConfig, Error> {

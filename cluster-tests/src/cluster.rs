@@ -173,6 +173,11 @@ impl Cluster {
         &self.options.settings
     }
 
+    /// Adds a setting for nodes that are started from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.options.settings.push((name.into(), value.into()));
+    }
+
     /// The data folder of `place`.
     pub fn data(&self, place: usize) -> PathBuf {
         self.folder.path().join(format!("node-{place}"))

@@ -108,6 +108,7 @@ const FENCES: &[(&str, Fence, &str)] = &[
         "chance comes in as an argument, so that replicas agree and tests replay",
     ),
     ("figment", Only(&["hapi-registry"]), "settings are read in one place and passed on as data"),
+    ("opentelemetry_sdk", Only(&["hapi-registry"]), "spans are made anywhere and exported in one place"),
     ("clap", Only(&["hapi-registry", "hapi-almanac"]), "only programs have a command line"),
 ];
 

@@ -28,6 +28,7 @@ pub(crate) use oauth::Replays;
 
 use crate::{
     auth::Authenticated, cursor::CursorKey, feed::Feed, issue::Desk, metrics::Metrics, problem::Problem,
+    traces,
 };
 use axum::{
     Router,
@@ -37,7 +38,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use hapi_raft::{Committed, Covered, Replica};
+use hapi_raft::{Committed, Covered, Replica, trace};
 use hapi_registry_state::{Command, Outcome, RequestKey};
 use std::{
     sync::Arc,
@@ -66,6 +67,8 @@ pub(crate) struct Api {
     pub(crate) backups: Arc<Semaphore>,
     /// Base URL that clients reach this node by.
     pub(crate) http: String,
+    /// Whether requests that are part of no trace may begin one.
+    pub(crate) exports_traces: bool,
 }
 
 /// A write that is done, and binds every node if it denies something.
@@ -223,25 +226,35 @@ fn cors() -> CorsLayer {
             header::CONTENT_TYPE,
             HeaderName::from_static("prefer"),
             HeaderName::from_static("idempotency-key"),
+            trace::TRACEPARENT,
+            trace::TRACESTATE,
         ])
         .max_age(Duration::from_secs(3_600))
 }
 
-/// Counts and times each request by its route, never by its path: paths are unbounded.
+/// Counts, times and traces each request by its route, never by its path: paths are unbounded.
 async fn observe(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
     let method = request.method().clone();
     let started = Instant::now();
-    let response = match without_trailing_slash(&request) {
+    let response = match traces::of_request(api.exports_traces, &method, route, request.headers()) {
+        // Boxed, so that the future of all other requests stays small.
+        Some(span) => Box::pin(traces::follow(span, answer(request, next))).await,
+        None => answer(request, next).await,
+    };
+    api.metrics.request(&method, route, response.status(), started.elapsed());
+    response
+}
+
+async fn answer(request: Request, next: Next) -> Response {
+    match without_trailing_slash(&request) {
         Some(redirect) => redirect,
         None if has_nul(request.uri().path()) => {
             Problem::invalid("the path contains a NUL byte").into_response()
         }
         None => next.run(request).await,
-    };
-    let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    api.metrics.request(&method, route, response.status(), started.elapsed());
-    response
+    }
 }
 
 fn without_trailing_slash(request: &Request) -> Option<Response> {

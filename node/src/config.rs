@@ -43,7 +43,7 @@ pub(crate) struct Config {
     pub(crate) lease: Lease,
     /// The log of every decision of this node.
     pub(crate) issuance_log: IssuanceLog,
-    /// What is written to stderr.
+    /// What is written to stderr, and traces.
     pub(crate) log: Log,
 }
 
@@ -129,7 +129,7 @@ pub(crate) struct IssuanceLog {
     pub(crate) on_failure: OnFailure,
 }
 
-/// What is written to stderr.
+/// What is written to stderr, and traces.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Log {
@@ -137,6 +137,10 @@ pub(crate) struct Log {
     pub(crate) format: LogFormat,
     /// A level, or a filter such as `info,hapi_raft=debug`.
     pub(crate) level: String,
+    /// The base URL of an OTLP collector that gets the spans of traces; absent means that none are made.
+    pub(crate) otlp_endpoint: Option<String>,
+    /// The part of the requests that begin a trace, of those that are not part of one already.
+    pub(crate) otlp_sample_ratio: f64,
 }
 
 /// The form of a log line.
@@ -241,7 +245,13 @@ impl Default for Config {
                 on_failure: OnFailure::Refuse,
             },
             // At `info` openraft tells of every vote and every append.
-            log: Log { format: LogFormat::Text, level: "info,openraft=warn".into() },
+            log: Log {
+                format: LogFormat::Text,
+                level: "info,openraft=warn".into(),
+                otlp_endpoint: None,
+                // Clients that trace decide for themselves; of all others a few suffice to see what is usual.
+                otlp_sample_ratio: 0.01,
+            },
         }
     }
 }

@@ -25,6 +25,7 @@ mod metrics;
 mod problem;
 mod serve;
 mod signing;
+mod traces;
 
 fn main() -> std::process::ExitCode {
     cli::run()

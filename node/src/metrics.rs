@@ -28,6 +28,7 @@ pub(crate) struct Metrics {
     late: IntCounter,
     backups: IntCounterVec,
     last_backup: IntGauge,
+    spans: IntCounterVec,
 }
 
 impl Metrics {
@@ -66,6 +67,13 @@ impl Metrics {
             "hapi_backup_last_timestamp_seconds",
             "When the last backup was taken from this node since it started.",
         )?;
+        let spans = IntCounterVec::new(
+            Opts::new("hapi_trace_spans_total", "Spans of traces, by what became of them."),
+            &["result"],
+        )?;
+        for label in ["sent", "failed", "dropped"] {
+            spans.with_label_values(&[label]);
+        }
         decisions.with_label_values(&["ok"]);
         for label in ["answered", "no_leader", "refused", "failed"] {
             handovers.with_label_values(&[label]);
@@ -78,11 +86,23 @@ impl Metrics {
         registry.register(Box::new(late.clone()))?;
         registry.register(Box::new(backups.clone()))?;
         registry.register(Box::new(last_backup.clone()))?;
+        registry.register(Box::new(spans.clone()))?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(seconds.clone()))?;
         registry.register(Box::new(decisions.clone()))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
-        Ok(Self { registry, requests, seconds, decisions, handovers, waits, late, backups, last_backup })
+        Ok(Self {
+            registry,
+            requests,
+            seconds,
+            decisions,
+            handovers,
+            waits,
+            late,
+            backups,
+            last_backup,
+            spans,
+        })
     }
 
     /// Where other parts of the process register theirs.
@@ -126,6 +146,11 @@ impl Metrics {
         }
     }
 
+    /// Counts spans by what became of them: `sent`, `failed` or `dropped`.
+    pub(crate) fn spans(&self) -> &IntCounterVec {
+        &self.spans
+    }
+
     pub(crate) fn render(&self) -> prometheus::Result<String> {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
@@ -134,7 +159,7 @@ impl Metrics {
 }
 
 /// A client may invent methods; the label must not.
-fn known(method: &Method) -> &'static str {
+pub(crate) fn known(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",

@@ -14,6 +14,7 @@ use crate::{
     listen,
     metrics::Metrics,
     signing::Signing,
+    traces::{Traces, TracesError},
 };
 use hapi_raft::{ClusterFacts, ClusterSecret, Ending, RaftTuning, Replica, StartError, WeakSecret};
 use hapi_registry_state::NodeId;
@@ -60,6 +61,8 @@ pub(crate) enum ServeError {
     IssuanceLog { path: PathBuf, source: io::Error },
     #[error("the metrics cannot be set up: {0}")]
     Metrics(#[from] prometheus::Error),
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     #[error("the public listener failed: {0}")]
     Listen(#[from] io::Error),
     #[error("the replica stopped: {0}")]
@@ -88,6 +91,8 @@ pub(crate) async fn run(
     let metrics = Arc::new(Metrics::new()?);
     let replica = start_replica(&config, &http, listeners.peer).await?;
     replica.register_metrics(metrics.registry())?;
+    // Spans name the node, whose id is known only now.
+    let traces = Traces::start(&config.log, &replica.node_id().to_string(), &metrics)?;
     // After the replica: it locks the data folder.
     let log = open_log(&config, &metrics)?;
     let clock_source = judge_clock(config.lease.clock, None);
@@ -107,6 +112,7 @@ pub(crate) async fn run(
         validations: Semaphore::new(VALIDATIONS),
         backups: Arc::new(Semaphore::new(BACKUPS)),
         http: http.clone(),
+        exports_traces: traces.is_some(),
     });
     // Tests and tools wait for this line: from now on the node answers.
     tracing::info!(node = %replica.node_id(), http, peer = config.peer_advertise(), "listening");
@@ -124,6 +130,9 @@ pub(crate) async fn run(
     keeper.abort();
     watcher.abort();
     feeder.abort();
+    if let Some(traces) = traces {
+        traces.end().await;
+    }
     if matches!(served, Ok(()) | Err(ServeError::Removed(_))) {
         replica.shutdown().await;
         tracing::info!("this node is down");

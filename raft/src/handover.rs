@@ -8,6 +8,7 @@ use crate::{
         message::{Handover, HandoverAnswer},
         route::Lane,
     },
+    trace,
 };
 use futures::future::BoxFuture;
 use std::{sync::OnceLock, time::Duration};
@@ -43,7 +44,7 @@ impl Handovers {
 
     pub(crate) async fn answer(&self, request: Vec<u8>) -> Option<Vec<u8>> {
         let (runtime, handler) = self.0.get()?;
-        runtime.spawn(handler(request)).await.ok().flatten()
+        runtime.spawn(trace::carry(handler(request))).await.ok().flatten()
     }
 }
 

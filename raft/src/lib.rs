@@ -35,6 +35,7 @@ mod snapshot;
 mod start;
 mod status;
 mod tls;
+pub mod trace;
 mod types;
 mod versions;
 mod voters;

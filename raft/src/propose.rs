@@ -7,6 +7,7 @@ use crate::{
         message::{Propose, ProposeAnswer},
         route::{COMMAND_BYTES, Lane},
     },
+    trace,
     types::{Applied, LogId, Logged, TypeConfig},
     wire,
 };
@@ -123,7 +124,7 @@ impl Node {
 
     /// Proposes as leader, and gives up waiting at `deadline`.
     pub(crate) async fn propose_until(&self, propose: Propose, deadline: Instant) -> ProposeAnswer {
-        match timeout_at(deadline, self.propose_here(propose)).await {
+        match timeout_at(deadline, trace::step("commit", self.propose_here(propose))).await {
             Ok(answer) => answer,
             Err(_) => ProposeAnswer::Unknown("no quorum has confirmed it in time".into()),
         }
@@ -169,6 +170,7 @@ impl Node {
         match result {
             Ok(written) => {
                 let (index, Applied { outcome, denies }) = (written.log_id.index, written.data);
+                trace::note("hapi.index", index);
                 let seal = match outcome {
                     _ if denies => Some(index),
                     Outcome::Unchanged { since } => Some(since).filter(|_| repeats),

@@ -9,6 +9,7 @@ use crate::{
     read_index::READ_TIMEOUT,
     runtime::Runtime,
     start::{self, Started},
+    trace,
     types::TypeConfig,
 };
 use hapi_registry_state::{Command, NodeId, Principal, Registry, RequestKey};
@@ -149,7 +150,8 @@ impl Replica {
         key: Option<RequestKey>,
     ) -> Result<Committed, ProposeError> {
         let node = self.0.node.clone();
-        let proposed = self.0.runtime.handle().spawn(async move { node.propose(by, command, key).await });
+        let proposing = async move { node.propose(by, command, key).await };
+        let proposed = self.0.runtime.handle().spawn(trace::carry(proposing));
         proposed.await.unwrap_or(Err(ProposeError::Stopped))
     }
 
@@ -160,7 +162,8 @@ impl Replica {
     /// [`SealError::Pending`] if that took longer than `within`. It goes on all the same; ask again.
     pub async fn sealed(&self, index: u64, within: Duration) -> Result<SealReceipt, SealError> {
         let node = self.0.node.clone();
-        let sealed = self.0.runtime.handle().spawn(async move { node.sealed(index, within).await });
+        let sealing = async move { node.sealed(index, within).await };
+        let sealed = self.0.runtime.handle().spawn(trace::carry(sealing));
         sealed.await.unwrap_or(Err(SealError::Pending(index)))
     }
 
@@ -192,7 +195,8 @@ impl Replica {
     /// [`HandoverError`]: nobody there who may decide.
     pub async fn hand_to_leader(&self, request: Vec<u8>, within: Duration) -> Result<Vec<u8>, HandoverError> {
         let node = self.0.node.clone();
-        let handed = self.0.runtime.handle().spawn(async move { node.hand_to_leader(request, within).await });
+        let handing = async move { node.hand_to_leader(request, within).await };
+        let handed = self.0.runtime.handle().spawn(trace::carry(handing));
         handed.await.unwrap_or_else(|error| Err(HandoverError::Failed(error.to_string())))
     }
 

@@ -31,6 +31,8 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
         handover_wait(config.lease.handover_wait_ms),
         positive("issuance_log.rotate_bytes", config.issuance_log.rotate_bytes),
         level(&config.log.level),
+        config.log.otlp_endpoint.as_deref().and_then(otlp_endpoint),
+        otlp_sample_ratio(config.log.otlp_sample_ratio),
     ];
     rules.into_iter().flatten().collect()
 }
@@ -167,4 +169,22 @@ fn handover_wait(wait: u64) -> Option<String> {
 fn level(level: &str) -> Option<String> {
     let error = EnvFilter::try_new(level).err()?;
     Some(format!("log.level: `{level}` is no level or filter: {error}"))
+}
+
+/// A credential belongs into OTEL_EXPORTER_OTLP_HEADERS: settings are printed.
+fn otlp_endpoint(text: &str) -> Option<String> {
+    let usable = Url::parse(text).is_ok_and(|url| {
+        let is_web = matches!(url.scheme(), "http" | "https") && url.has_host();
+        let is_base = url.query().is_none() && url.fragment().is_none();
+        is_web && is_base && url.username().is_empty() && url.password().is_none()
+    });
+    (!usable).then(|| {
+        "log.otlp_endpoint: not a base URL such as http://collector.example:4318, without user and query"
+            .into()
+    })
+}
+
+fn otlp_sample_ratio(ratio: f64) -> Option<String> {
+    (!(0.0..=1.0).contains(&ratio))
+        .then(|| format!("log.otlp_sample_ratio: {ratio} must be from 0, for none, to 1, for all"))
 }

@@ -7,6 +7,8 @@ pub(crate) enum Kind {
     Text,
     /// A whole number.
     Number,
+    /// A number from 0 to 1.
+    Ratio,
     /// `true` or `false`.
     Switch,
     /// Texts separated by commas.
@@ -163,6 +165,19 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     text("log.format", "log-format", "text|json", "The form of a log line"),
     text("log.level", "log-level", "LEVEL", "A level, or a filter such as `info,hapi_raft=debug`"),
+    text(
+        "log.otlp_endpoint",
+        "log-otlp-endpoint",
+        "URL",
+        "Send traces to this OTLP collector: the base URL of its HTTP port, such as http://collector:4318",
+    ),
+    Key {
+        name: "log.otlp_sample_ratio",
+        kind: Kind::Ratio,
+        flag: "log-otlp-sample-ratio",
+        value: "0..1",
+        help: "The part of the requests without a `traceparent` that begin a trace; others go by their sender",
+    },
 ];
 
 const fn text(name: &'static str, flag: &'static str, value: &'static str, help: &'static str) -> Key {

@@ -108,6 +108,19 @@ fn a_value_of_the_wrong_type_names_where_it_came_from() {
 }
 
 #[test]
+fn a_ratio_may_be_written_without_a_point() {
+    let mut layers = vec![file(LEAST).unwrap(), file("log.otlp_sample_ratio = 1").unwrap()];
+    assert_eq!(Config::resolve(&layers).unwrap().log.otlp_sample_ratio, 1.0);
+    layers.extend(variables(&[("HAPI_LOG_OTLP_SAMPLE_RATIO", "0.25")]).unwrap());
+    assert_eq!(Config::resolve(&layers).unwrap().log.otlp_sample_ratio, 0.25);
+    layers.extend(variables(&[("HAPI_LOG_OTLP_SAMPLE_RATIO", "most")]).unwrap());
+    insta::assert_snapshot!(
+        Config::resolve(&layers).unwrap_err(),
+        @r#"HAPI_LOG_OTLP_SAMPLE_RATIO: `log.otlp_sample_ratio`: invalid type: found string "most", expected f64"#
+    );
+}
+
+#[test]
 fn the_issuance_log_lies_in_the_data_folder_and_fails_closed() {
     let settings = with("data_dir = \"/data\"").unwrap().issuance_log();
     assert_eq!(settings.folder, PathBuf::from("/data/issuance"));
@@ -210,6 +223,16 @@ fn every_rule_has_a_sentence_that_names_the_key() {
         ),
         ("lease.handover_wait_ms = 10001", "lease.handover_wait_ms: 10001 must be at most 10000"),
         ("issuance_log.rotate_bytes = 0", "issuance_log.rotate_bytes: must be positive"),
+        (
+            r#"log.otlp_endpoint = "collector:4318""#,
+            "log.otlp_endpoint: not a base URL such as http://collector.example:4318, without user and query",
+        ),
+        (
+            r#"log.otlp_endpoint = "https://me:pw@collector.example""#,
+            "log.otlp_endpoint: not a base URL such as http://collector.example:4318, without user and query",
+        ),
+        ("log.otlp_sample_ratio = 1.5", "log.otlp_sample_ratio: 1.5 must be from 0, for none, to 1, for all"),
+        ("log.otlp_sample_ratio = nan", "log.otlp_sample_ratio: NaN must be from 0, for none, to 1, for all"),
     ] {
         assert_eq!(problem(values), sentence, "{values}");
     }
@@ -233,6 +256,7 @@ fn the_table_of_keys_is_the_configuration() {
     let mut config = Config::default();
     (config.http.advertise, config.peer.advertise) = (Some(String::new()), Some(String::new()));
     config.cluster.bootstrap_expect = Some(1);
+    config.log.otlp_endpoint = Some(String::new());
     let mut known: Vec<_> = KEYS.iter().map(|key| key.name.to_owned()).collect();
     let mut fields = Vec::new();
     collect("", &toml::from_str(&config.to_toml().unwrap()).unwrap(), &mut fields);

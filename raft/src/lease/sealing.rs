@@ -8,6 +8,7 @@ use crate::{
         route::Lane,
     },
     read_index::Round,
+    trace,
     types::LogId,
 };
 use hapi_registry_state::{Command, NodeId, Principal};
@@ -158,6 +159,11 @@ impl Node {
 
     /// As leader, waits until `index` is sealed.
     pub(crate) async fn seal_here(&self, index: u64, within: Duration) -> SealAnswer {
+        trace::step("seal", self.wait_sealed(index, within)).await
+    }
+
+    async fn wait_sealed(&self, index: u64, within: Duration) -> SealAnswer {
+        trace::note("hapi.index", index);
         let deadline = Instant::now() + within;
         let mut changes = self.granter.changes();
         loop {

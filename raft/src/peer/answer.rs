@@ -12,6 +12,7 @@ use crate::{
         SnapshotProgress, VoteMessage,
     },
     propose::{arrival_deadline, check_size, may_travel},
+    trace,
     types::{TypeConfig, Vote},
     versions,
 };
@@ -175,7 +176,8 @@ impl Node {
         }
         // A caller that goes away must not leave a proposal half waited for.
         let node = self.clone();
-        let proposed = tokio::spawn(async move { node.propose_until(propose, arrival_deadline()).await });
+        let proposing = async move { node.propose_until(propose, arrival_deadline()).await };
+        let proposed = tokio::spawn(trace::carry(proposing));
         Ok(proposed.await.unwrap_or_else(|error| ProposeAnswer::Unknown(error.to_string())))
     }
 }

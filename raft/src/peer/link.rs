@@ -7,7 +7,7 @@ use crate::{
         message::{Ask, Refusal},
         route::Route,
     },
-    wire,
+    trace, wire,
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -148,6 +148,7 @@ fn request(route: Route, body: Bytes) -> Request<Full<Bytes>> {
     #[expect(clippy::expect_used, reason = "scheme, authority and path are constants")]
     let uri = Uri::from_parts(uri).expect("a URI");
     *request.uri_mut() = uri;
+    trace::write(request.headers_mut());
     request
 }
 

@@ -9,6 +9,7 @@ use crate::{
         message::Ask,
         route::Lane,
     },
+    trace,
 };
 use bytes::Bytes;
 use prometheus::IntCounterVec;
@@ -46,7 +47,7 @@ impl Pool {
         within: Duration,
     ) -> Result<A::Answer, AskError> {
         self.count::<A>();
-        Ok(self.member(node, lane).ask(message, within).await?.0)
+        Ok(trace::asking(A::ROUTE, node, self.member(node, lane).ask(message, within)).await?.0)
     }
 
     /// As [`Self::ask`], for a body that is encoded already.

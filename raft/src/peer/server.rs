@@ -14,6 +14,7 @@ use crate::{
         route::{Gate, Route},
     },
     tls::Tls,
+    trace,
     types::TypeConfig,
     wire,
 };
@@ -137,9 +138,10 @@ fn on<A: Answer>() -> Router<Arc<Node>> {
 async fn receive<A: Answer>(
     State(node): State<Arc<Node>>,
     Extension(caller): Extension<Peer>,
+    incoming: trace::Incoming,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    match handle::<A>(&node, &caller, body).await {
+    match trace::answering(A::ROUTE, &caller, incoming, handle::<A>(&node, &caller, body)).await {
         Ok(answer) => respond(StatusCode::OK, &answer),
         Err(refusal) => {
             node.counters.refused.inc();
