@@ -15,6 +15,7 @@ mod clock;
 mod clock_source;
 mod config;
 mod cursor;
+mod disk;
 mod faults;
 mod feed;
 mod issuance_log;

@@ -1,10 +1,11 @@
 //! What `/metrics` shows of this process; no label has unbounded values.
 
+use crate::clock_source::ClockSource;
 use axum::http::{Method, StatusCode};
 use hapi_registry_state::Timestamp;
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
-    process_collector::ProcessCollector,
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, process_collector::ProcessCollector,
 };
 use std::time::Duration;
 
@@ -16,6 +17,27 @@ const SECONDS: [f64; 19] = [
 
 /// A connect that takes longer has waited for something.
 const LATE: Duration = Duration::from_secs(1);
+
+/// What a connect may be answered with. All of them are there from the start, so that a rate over the first
+/// of a kind is not lost.
+const DECISIONS: [&str; 16] = [
+    "ok",
+    "unauthenticated",
+    "forbidden",
+    "policy_blocked",
+    "server_not_found",
+    "version_not_found",
+    "server_revoked",
+    "server_unverified",
+    "transport_not_supported",
+    "variable_required",
+    "invalid_request",
+    "payload_too_large",
+    "timeout",
+    "rate_limited",
+    "no_serving_lease",
+    "issuance_log_unavailable",
+];
 
 /// The counters of the public API; those of replication join the same registry.
 pub(crate) struct Metrics {
@@ -29,6 +51,7 @@ pub(crate) struct Metrics {
     backups: IntCounterVec,
     last_backup: IntGauge,
     spans: IntCounterVec,
+    clock_trusted: IntGaugeVec,
 }
 
 impl Metrics {
@@ -74,7 +97,16 @@ impl Metrics {
         for label in ["sent", "failed", "dropped"] {
             spans.with_label_values(&[label]);
         }
-        decisions.with_label_values(&["ok"]);
+        let clock_trusted = IntGaugeVec::new(
+            Opts::new(
+                "hapi_clock_trusted",
+                "1 if leases rest on this machine's clock, 0 for strict mode instead.",
+            ),
+            &["source"],
+        )?;
+        for code in DECISIONS {
+            decisions.with_label_values(&[code]);
+        }
         for label in ["answered", "no_leader", "refused", "failed"] {
             handovers.with_label_values(&[label]);
         }
@@ -87,6 +119,8 @@ impl Metrics {
         registry.register(Box::new(backups.clone()))?;
         registry.register(Box::new(last_backup.clone()))?;
         registry.register(Box::new(spans.clone()))?;
+        registry.register(Box::new(clock_trusted.clone()))?;
+        registry.register(Box::new(build_info()?))?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(seconds.clone()))?;
         registry.register(Box::new(decisions.clone()))?;
@@ -102,6 +136,7 @@ impl Metrics {
             backups,
             last_backup,
             spans,
+            clock_trusted,
         })
     }
 
@@ -125,6 +160,7 @@ impl Metrics {
     }
 
     pub(crate) fn decision(&self, code: &str) {
+        debug_assert!(DECISIONS.contains(&code), "{code} is not there from the start");
         self.decisions.with_label_values(&[code]).inc();
     }
 
@@ -146,6 +182,13 @@ impl Metrics {
         }
     }
 
+    /// What the machine's clock is made from, and whether leases rest on it.
+    pub(crate) fn clock(&self, source: &ClockSource) {
+        // The kernel may have changed it: the one before must not stay.
+        self.clock_trusted.reset();
+        self.clock_trusted.with_label_values(&[&source.name]).set(i64::from(source.trusted));
+    }
+
     /// Counts spans by what became of them: `sent`, `failed` or `dropped`.
     pub(crate) fn spans(&self) -> &IntCounterVec {
         &self.spans
@@ -156,6 +199,15 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
+}
+
+/// Always 1: what it says stands in its labels.
+fn build_info() -> prometheus::Result<IntGaugeVec> {
+    let opts = Opts::new("hapi_build_info", "Which build this is.");
+    let info = IntGaugeVec::new(opts, &["version", "commit"])?;
+    let commit = option_env!("HAPI_GIT_COMMIT").unwrap_or("unknown");
+    info.with_label_values(&[env!("CARGO_PKG_VERSION"), commit]).set(1);
+    Ok(info)
 }
 
 /// A client may invent methods; the label must not.

@@ -7,6 +7,7 @@ use crate::{
     clock_source::{self, ClockSource, ClockTrust},
     config::Config,
     cursor::CursorKey,
+    disk::Disk,
     faults,
     feed::Feed,
     issuance_log::IssuanceLog,
@@ -98,7 +99,9 @@ pub(crate) async fn run(
     let clock_source = judge_clock(config.lease.clock, None);
     let desk = Arc::new(open_desk(&config, log, &clock_source)?);
     let keeper = tokio::spawn(keep_keys(desk.signing.clone(), replica.clone(), http.clone()));
-    let watcher = tokio::spawn(watch_clock(desk.clone(), config.lease.clock, clock_source));
+    metrics.clock(&clock_source);
+    let watcher = tokio::spawn(watch_clock(desk.clone(), metrics.clone(), config.lease.clock, clock_source));
+    let measurer = tokio::spawn(open_disk(&metrics)?.watch(config.data_dir.clone()));
     answer_handovers(&replica, &desk, &metrics);
     let feed = Arc::new(Feed::default());
     let feeder = tokio::spawn(keep_feed(feed.clone(), replica.clone(), desk.clone()));
@@ -129,6 +132,7 @@ pub(crate) async fn run(
     };
     keeper.abort();
     watcher.abort();
+    measurer.abort();
     feeder.abort();
     if let Some(traces) = traces {
         traces.end().await;
@@ -148,6 +152,14 @@ fn open_log(config: &Config, metrics: &Metrics) -> Result<IssuanceLog, ServeErro
         metrics.registry().register(collector)?;
     }
     Ok(log)
+}
+
+fn open_disk(metrics: &Metrics) -> Result<Disk, ServeError> {
+    let disk = Disk::new()?;
+    for collector in disk.collectors() {
+        metrics.registry().register(collector)?;
+    }
+    Ok(disk)
 }
 
 fn open_desk(config: &Config, log: IssuanceLog, clock_source: &ClockSource) -> Result<Desk, ServeError> {
@@ -176,10 +188,11 @@ fn answer_handovers(replica: &Replica, desk: &Arc<Desk>, metrics: &Arc<Metrics>)
 /// How often the clock source is looked at again: the kernel changes it when it finds a counter unstable.
 const CLOCK_LOOK: Duration = Duration::from_secs(10);
 
-async fn watch_clock(desk: Arc<Desk>, trust: ClockTrust, mut last: ClockSource) {
+async fn watch_clock(desk: Arc<Desk>, metrics: Arc<Metrics>, trust: ClockTrust, mut last: ClockSource) {
     loop {
         tokio::time::sleep(CLOCK_LOOK).await;
         last = judge_clock(trust, Some(&last));
+        metrics.clock(&last);
         desk.distrusts_clock.store(!last.trusted, Ordering::Relaxed);
     }
 }

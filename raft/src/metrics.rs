@@ -1,14 +1,15 @@
 //! Gauges, read at the moment of a scrape.
 
+mod storage;
+
 use crate::{
     node::Node,
     status::{Role, Status},
 };
-use hapi_storage::{HistogramData, StorageMetrics};
 use prometheus::{
     Gauge, IntGauge, IntGaugeVec, Opts,
     core::{Collector, Desc},
-    proto::{Bucket, Histogram, Metric, MetricFamily, MetricType},
+    proto::MetricFamily,
 };
 use std::sync::Weak;
 
@@ -28,9 +29,6 @@ pub(crate) struct Scrape {
     sealed: IntGauge,
     queue: IntGauge,
 }
-
-const SYNC_NAME: &str = "hapi_storage_sync_seconds";
-const SYNC_HELP: &str = "Time to make one group of writes durable.";
 
 impl Scrape {
     pub(crate) fn new(node: Weak<Node>) -> prometheus::Result<Self> {
@@ -106,32 +104,7 @@ impl Collector for Scrape {
         self.read(&node.status());
         self.queue.set(node.storage.queue_depth() as i64);
         let mut families: Vec<_> = self.gauges().into_iter().flat_map(Collector::collect).collect();
-        families.push(sync_seconds(&node.storage));
+        families.extend(storage::families(&node.storage));
         families
     }
-}
-
-fn sync_seconds(storage: &StorageMetrics) -> MetricFamily {
-    let mut metric = Metric::default();
-    metric.set_histogram(histogram(storage.sync_seconds()));
-    let mut family = MetricFamily::default();
-    family.set_name(SYNC_NAME.into());
-    family.set_help(SYNC_HELP.into());
-    family.set_field_type(MetricType::HISTOGRAM);
-    family.set_metric(vec![metric]);
-    family
-}
-
-fn histogram(data: HistogramData) -> Histogram {
-    let mut histogram = Histogram::default();
-    histogram.set_sample_count(data.count);
-    histogram.set_sample_sum(data.sum);
-    let buckets = data.buckets.into_iter().map(|(bound, count)| {
-        let mut bucket = Bucket::default();
-        bucket.set_upper_bound(bound);
-        bucket.set_cumulative_count(count);
-        bucket
-    });
-    histogram.set_bucket(buckets.collect());
-    histogram
 }
