@@ -2,14 +2,20 @@
 
 use super::plan::Plan;
 use crate::cli::Failure;
+use crate::clock;
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::Range;
 
 /// How far the peer port lies above the HTTP port.
 const PEER_OFFSET: u16 = 10;
 
 /// How far the almanac's port lies above the base.
 const ALMANAC_OFFSET: u16 = 30;
+
+/// Where free ports are looked for: below those that Linux hands out by itself (`ip_local_port_range`). It may take
+/// seconds until a chosen port is listened at, and of the others one might be somebody else's by then.
+const QUIET: Range<u16> = 20_000..32_000;
 
 /// Where one node listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,12 +54,18 @@ fn too_high() -> Failure {
     Failure::usage("--port-base is too high: ports end at 65535")
 }
 
-/// So many free ports. All are held until all are known, so that they differ.
+/// So many free ports, from a place in [`QUIET`] that no other `dev` is likely to begin at.
 pub(super) fn any_free(count: usize) -> Result<Vec<u16>, Failure> {
-    let trouble = |error: std::io::Error| Failure::usage(format!("no free port: {error}"));
-    let held: Result<Vec<_>, _> = (0..count).map(|_| TcpListener::bind(loopback(0))).collect();
-    let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
-    held.and_then(|held| held.iter().map(port).collect()).map_err(trouble)
+    let mut bytes = [0; 2];
+    clock::fill_random(&mut bytes);
+    let (from, many) = (usize::from(u16::from_be_bytes(bytes)), QUIET.len());
+    let ports = (0..many).filter_map(|step| QUIET.clone().nth((from + step) % many));
+    let free: Vec<_> = ports.filter(|port| TcpListener::bind(loopback(*port)).is_ok()).take(count).collect();
+    if free.len() < count {
+        let text = format!("of the ports from {} to {} too few are free", QUIET.start, QUIET.end - 1);
+        return Err(Failure::usage(text).hint("choose others with --port-base"));
+    }
+    Ok(free)
 }
 
 /// Tells of a port in use before any node is started.
@@ -82,7 +94,15 @@ mod tests {
         assert_eq!(almanac_above(7400).unwrap(), 7430);
         assert!(almanac_above(65_530).is_err());
         let free: BTreeSet<_> = any_free(20).unwrap().into_iter().collect();
-        assert!(free.len() == 20 && !free.contains(&0));
+        assert!(free.len() == 20 && free.iter().all(|port| QUIET.contains(port)), "{free:?}");
+    }
+
+    #[test]
+    fn what_the_kernel_hands_out_by_itself_is_not_chosen() {
+        let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+        let first: u16 = range.split_whitespace().next().unwrap().parse().unwrap();
+        // Another range was chosen for this machine than Linux comes with: then nothing is promised.
+        assert!(first != 32_768 || any_free(3).unwrap().into_iter().all(|port| port < first));
     }
 
     #[test]
