@@ -28,6 +28,7 @@ pub(crate) struct Scrape {
     lease_age: Gauge,
     sealed: IntGauge,
     queue: IntGauge,
+    on_hold: IntGauge,
 }
 
 impl Scrape {
@@ -48,10 +49,14 @@ impl Scrape {
             lease_age: Gauge::new("hapi_lease_age_seconds", "How long ago the present lease was asked for.")?,
             sealed: gauge("hapi_sealed_index", "Everything at or below is known here to bind every node.")?,
             queue: gauge("hapi_storage_queue_depth", "Writes that wait for the disk.")?,
+            on_hold: gauge(
+                "hapi_issuance_on_hold",
+                "1 while a restored registry waits for its moderation state to be confirmed.",
+            )?,
         })
     }
 
-    fn gauges(&self) -> [&dyn Collector; 12] {
+    fn gauges(&self) -> [&dyn Collector; 13] {
         [
             &self.term,
             &self.is_leader,
@@ -65,6 +70,7 @@ impl Scrape {
             &self.lease_age,
             &self.sealed,
             &self.queue,
+            &self.on_hold,
         ]
     }
 
@@ -103,6 +109,7 @@ impl Collector for Scrape {
         };
         self.read(&node.status());
         self.queue.set(node.storage.queue_depth() as i64);
+        self.on_hold.set(i64::from(node.published.state().hold().is_some()));
         let mut families: Vec<_> = self.gauges().into_iter().flat_map(Collector::collect).collect();
         families.extend(storage::families(&node.storage));
         families

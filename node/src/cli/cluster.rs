@@ -87,8 +87,8 @@ pub(crate) struct On {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Remove {
-    /// The id that `cluster status` shows
-    node: NodeId,
+    /// Its id, or its base URL, as `cluster status` shows them
+    node: String,
     #[command(flatten)]
     follow: Follow,
     #[command(flatten)]
@@ -141,9 +141,27 @@ impl Cluster {
 impl Remove {
     async fn run(self) -> Result<(), Failure> {
         let session = self.remote.session()?;
-        let path = format!("/v1/cluster/members/{}", self.node);
+        let node = match self.node.parse() {
+            Ok(node) => node,
+            Err(_) => found_at(&session.get("/v1/cluster").await?, &self.node)?,
+        };
+        let path = format!("/v1/cluster/members/{node}");
         let receipt = self.follow.write(&session, Method::DELETE, &path, None).await?;
-        session.show(&receipt, |receipt| removed(self.node, receipt))
+        session.show(&receipt, |receipt| removed(node, receipt))
+    }
+}
+
+/// The one member whose public API is at `url`.
+fn found_at(status: &Value, url: &str) -> Result<NodeId, Failure> {
+    let members = status["members"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let there = members.iter().filter(|member| member["http"] == url);
+    let ids: Vec<&str> = there.filter_map(|member| member["id"].as_str()).collect();
+    match ids[..] {
+        [id] => id.parse().map_err(|_| Failure::refused(format!("the id of {url} is none: {id}"))),
+        [] => Err(Failure::usage(format!("no member is {url}, and it is no id of 16 hexadecimal digits"))
+            .hint("`cluster status` shows ids and addresses")),
+        _ => Err(Failure::usage(format!("several members are at {url}: {}", ids.join(", ")))
+            .hint("name the one that is to go by its id")),
     }
 }
 

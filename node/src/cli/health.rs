@@ -3,27 +3,38 @@
 use super::{Failure, say};
 use hapi_client::{Client, Method};
 use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
 /// Health checks come every few seconds: one that hangs longer than this has failed.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Rest between two looks.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// Ask the local node whether it is ready, and exit with 0 or not with 0.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  hapi-registry health --url http://127.0.0.1:8080
-      Prints `ready`, or why not.")]
+  hapi-registry health --url http://127.0.0.1:8080 --wait 30
+      Prints `ready` as soon as it is, or why it is not after half a minute.")]
 pub(crate) struct Health {
     /// The base URL of the node
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     url: String,
+    /// Look again for up to so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    wait: u64,
 }
 
 impl Health {
     /// Everything but ready is 1: container engines know no other exit code.
     pub(super) async fn run(self) -> Result<(), Failure> {
-        match is_ready(&self.url).await {
-            Ok(()) => say("ready"),
-            Err(reason) => Err(Failure::refused(format!("not ready: {reason}"))),
+        let end = Instant::now() + Duration::from_secs(self.wait);
+        loop {
+            match is_ready(&self.url).await {
+                Ok(()) => return say("ready"),
+                Err(_) if Instant::now() < end => sleep(LOOK).await,
+                Err(reason) => return Err(Failure::refused(format!("not ready: {reason}"))),
+            }
         }
     }
 }

@@ -51,6 +51,7 @@ pub(crate) struct Home {
     pub(crate) expect: Option<u16>,
     pub(crate) facts: ClusterFacts,
     pub(crate) tuning: RaftTuning,
+    pub(crate) version: &'static str,
 }
 
 impl Home {
@@ -68,6 +69,7 @@ impl Home {
             expect,
             facts: ClusterFacts { issuer: "https://registry.test".into(), lease_duration_ms: 3000 },
             tuning: RaftTuning { promote_after_ms: 300, ..RaftTuning::default() },
+            version: "0.1.0",
         }
     }
 
@@ -96,7 +98,7 @@ impl Home {
             facts: self.facts.clone(),
             tuning: self.tuning.clone(),
             rules: crate::Rules::default(),
-            version: "0.1.0".into(),
+            version: self.version.into(),
         };
         Replica::start(config, Arc::new(World)).await
     }

@@ -1,7 +1,9 @@
 //! Growing, and knowing each other while growing.
 
-use super::harness::{Home, follower, formed, homes, leader, read, start_all, until, within, write};
-use crate::{Replica, Role};
+use super::harness::{
+    Home, follower, formed, homes, introduce, leader, read, start_all, until, within, write,
+};
+use crate::{Ending, Replica, Role};
 use hapi_registry_state::NodeId;
 use std::collections::BTreeSet;
 
@@ -54,6 +56,70 @@ async fn a_learner_takes_the_place_of_a_dead_voter_which_comes_back_as_a_learner
     until("it follows", || read(&back, &replicas[0]).as_deref() == Some("after")).await;
     until("it knows that it only learns", || back.status().role == Role::Learner).await;
     assert_eq!(voter_ids(&back), living);
+}
+
+/// As [`impatient`], with the program that removes dead nodes.
+fn newer(home: Home) -> Home {
+    Home { version: "0.2.0", ..impatient(home) }
+}
+
+#[tokio::test]
+async fn a_removed_node_is_told_so_and_its_home_joins_as_another() {
+    let mut homes: Vec<Home> = homes(3).into_iter().map(newer).collect();
+    let mut replicas = start_all(&homes).await;
+    for replica in &replicas {
+        write(replica, "on the roster").await;
+    }
+    let place = lose(&mut replicas).await;
+    let gone = homes.remove(place);
+    replicas.push(newer(newcomer(&homes)).start().await);
+    formed(&replicas[2..]).await;
+    until("the dead one is no member", || {
+        replicas.iter().all(|replica| replica.status().members.len() == 3 && voters(replica) == 3)
+    })
+    .await;
+
+    let back = gone.start().await;
+    let old = back.node_id();
+    assert_eq!(within("it is told", back.ended()).await, Ending::Removed(old));
+    back.shutdown().await;
+    drop(back);
+    let anew = gone.start().await;
+    formed(std::slice::from_ref(&anew)).await;
+    assert_ne!(anew.node_id(), old);
+    assert!(gone.dir.path().join(format!("removed-{old}/db")).exists());
+    until("it follows", || read(&anew, &replicas[0]).as_deref() == Some("on the roster")).await;
+}
+
+#[tokio::test]
+async fn while_one_member_runs_an_older_program_no_dead_node_is_removed() {
+    let mut homes: Vec<Home> = homes(5).into_iter().map(newer).collect();
+    homes[0].version = "0.1.0";
+    let mut replicas = start_all(&homes).await;
+    for replica in &replicas {
+        write(replica, "on the roster").await;
+    }
+    let older = replicas[0].node_id();
+    for _ in 0..2 {
+        let place = replicas
+            .iter()
+            .position(|replica| replica.node_id() != older && replica.status().role != Role::Leader);
+        replicas.remove(place.unwrap()).shutdown().await;
+    }
+    until("the dead have no votes", || replicas.iter().all(|replica| voters(replica) == 3)).await;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!(replicas[0].status().members.len(), 5, "a program of 0.1 would refuse the removal and differ");
+}
+
+#[tokio::test]
+async fn a_program_two_minor_versions_apart_is_not_taken_in() {
+    let mut homes = homes(1);
+    let other = Home { version: "0.3.0", ..newcomer(&homes) };
+    introduce(&mut homes);
+    let _replicas = start_all(&homes).await;
+    let replica = other.start().await;
+    let reason = within("it fails", replica.ended()).await.to_string();
+    assert!(reason.contains("it runs version 0.3.0") && reason.contains("runs 0.1.0"), "{reason}");
 }
 
 #[tokio::test]
