@@ -180,6 +180,7 @@ impl From<Rejection> for Problem {
             | Rejection::WrongKeyState(..)
             | Rejection::KeyTooYoung { .. }
             | Rejection::KeyStillNeeded { .. }
+            | Rejection::NoSpareKey(_)
             | Rejection::NodeDraining(_)
             | Rejection::NodeNotDraining(_)
             | Rejection::NodeNotSealed { .. }

@@ -75,6 +75,8 @@ impl Registry {
                 self.begin_incarnation(by, *incarnation, *until)
             }
             Command::ConfirmRestore => self.confirm_restore(by),
+            Command::GiveUpSecrets { node, secrets } => self.give_up_secrets(by, *node, secrets),
+            Command::RotateKey(node) => self.rotate_key(by, *node),
         }
     }
 }

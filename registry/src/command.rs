@@ -1,8 +1,8 @@
 //! What can be asked of the registry.
 
 use crate::{
-    Act, ClientId, Kid, Namespace, NewToken, NodeId, Principal, PublicKey, RequestKey, ServerJson,
-    ServerName, SettingsPatch, Status, Subject, Tenant, TenantId, Timestamp, TokenId, Version,
+    Act, ClientId, Kid, Namespace, NewToken, NodeId, Principal, PublicKey, RequestKey, SecretFingerprint,
+    ServerJson, ServerName, SettingsPatch, Status, Subject, Tenant, TenantId, Timestamp, TokenId, Version,
 };
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +93,10 @@ pub enum Command {
     BeginIncarnation { incarnation: u64, until: Timestamp },
     /// The moderation state of a restored registry is right: descriptors may be issued.
     ConfirmRestore,
+    /// A removed node knows these cluster secrets.
+    GiveUpSecrets { node: NodeId, secrets: Vec<SecretFingerprint> },
+    /// A node's spare key signs from now on, and its former key no more.
+    RotateKey(NodeId),
 }
 
 impl Command {
@@ -123,6 +127,8 @@ impl Command {
             Self::Sealed { .. } => "sealed",
             Self::BeginIncarnation { .. } => "begin_incarnation",
             Self::ConfirmRestore => "confirm_restore",
+            Self::GiveUpSecrets { .. } => "give_up_secrets",
+            Self::RotateKey(_) => "rotate_key",
         }
     }
 
@@ -144,7 +150,10 @@ impl Command {
             Self::ActivateKey(kid) | Self::RetireKey(kid) | Self::RemoveKey(kid) => format!("key/{kid}"),
             Self::RevokeKey { kid, .. } => format!("key/{kid}"),
             Self::JoinRoster { http, .. } => http.clone(),
-            Self::DrainNode(node) | Self::LeaveRoster(node) => format!("node/{node}"),
+            Self::DrainNode(node)
+            | Self::LeaveRoster(node)
+            | Self::GiveUpSecrets { node, .. }
+            | Self::RotateKey(node) => format!("node/{node}"),
             Self::Checkpoint | Self::ConfirmRestore => String::new(),
             Self::SessionOpen { id } => format!("session/{id:032x}"),
             Self::Sealed { index } => format!("index/{index}"),

@@ -25,6 +25,7 @@ impl Command {
             | Self::PutTenant { .. }
             | Self::UpdateSettings(_)
             | Self::ActivateKey(_)
+            | Self::RotateKey(_)
             | Self::RetireKey(_)
             | Self::RevokeKey { .. }
             | Self::DrainNode(_)
@@ -40,6 +41,7 @@ impl Command {
             | Self::Checkpoint
             | Self::SessionOpen { .. }
             | Self::Sealed { .. }
+            | Self::GiveUpSecrets { .. }
             | Self::ConfirmRestore => false,
         }
     }

@@ -153,6 +153,9 @@ pub enum Rejection {
         "what was issued before the restore may be valid until {until}: confirm the moderation state after that"
     )]
     HoldNotOver { until: Timestamp },
+    /// Only a key that has been published beforehand takes over.
+    #[error("node {0} has no spare key yet: it publishes one when a former key has run out")]
+    NoSpareKey(NodeId),
 }
 
 impl Rejection {
@@ -192,6 +195,7 @@ impl Rejection {
             Self::Invalid(_) => "invalid_request",
             Self::NotOnHold => "not_on_hold",
             Self::HoldNotOver { .. } => "hold_not_over",
+            Self::NoSpareKey(_) => "no_spare_key",
         }
     }
 }

@@ -51,7 +51,7 @@ impl Registry {
             | Command::LeaveRoster(_)
             | Command::BeginIncarnation { .. } => Vec::new(),
             // A key that retires signs no more; what it signed stays good.
-            Command::ActivateKey(_) | Command::RetireKey(_) => Vec::new(),
+            Command::ActivateKey(_) | Command::RotateKey(_) | Command::RetireKey(_) => Vec::new(),
             Command::SetStatus { .. } | Command::PutNamespace { .. } | Command::UpdateSettings(_) => {
                 Vec::new()
             }
@@ -65,6 +65,7 @@ impl Registry {
             | Command::Checkpoint
             | Command::SessionOpen { .. }
             | Command::Sealed { .. }
+            | Command::GiveUpSecrets { .. }
             | Command::ConfirmRestore => Vec::new(),
         }
     }

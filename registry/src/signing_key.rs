@@ -148,12 +148,38 @@ impl Registry {
         if key.state != KeyState::Prepared {
             return Err(Rejection::WrongKeyState(kid.clone(), key.state));
         }
+        self.require_known(kid, &key)?;
+        self.take_over(key.node, kid);
+        Ok(Outcome::Done)
+    }
+
+    /// Makes the oldest spare of a node sign, by an operator's word.
+    pub(crate) fn rotate_key(&mut self, by: &Principal, node: NodeId) -> Result<Outcome, Rejection> {
+        self.require(by, Right::Operate)?;
+        if !self.is_active_member(node) {
+            return Err(Rejection::NodeNotFound(node));
+        }
+        let spares = self.keys_of(node).filter(|(_, key)| key.state == KeyState::Prepared);
+        let oldest =
+            spares.min_by_key(|(_, key)| key.published_at).map(|(kid, key)| (kid.clone(), key.clone()));
+        let (kid, key) = oldest.ok_or(Rejection::NoSpareKey(node))?;
+        self.require_known(&kid, &key)?;
+        self.take_over(node, &kid);
+        Ok(Outcome::Done)
+    }
+
+    /// A key signs only after verifiers have had the time to learn of it.
+    fn require_known(&self, kid: &Kid, key: &SigningKey) -> Result<(), Rejection> {
         let ready_at = key.published_at.plus_seconds(self.settings.key_prepublish.into());
         if self.at < ready_at && !self.is_forming(self.at) {
             return Err(Rejection::KeyTooYoung { kid: kid.clone(), ready_at });
         }
+        Ok(())
+    }
+
+    fn take_over(&mut self, node: NodeId, kid: &Kid) {
         let former: Vec<_> = self
-            .keys_of(key.node)
+            .keys_of(node)
             .filter(|(_, key)| key.state == KeyState::Active)
             .map(|(kid, _)| kid.clone())
             .collect();
@@ -161,7 +187,6 @@ impl Registry {
             self.set_key_state(&former, KeyState::Retired);
         }
         self.set_key_state(kid, KeyState::Active);
-        Ok(Outcome::Done)
     }
 
     pub(crate) fn retire_key(&mut self, by: &Principal, kid: &Kid) -> Result<Outcome, Rejection> {

@@ -3,8 +3,8 @@
 //! Records come in a fixed order with every map in key order, so that equal states give equal bytes.
 
 use crate::{
-    AuditRecord, Client, ClientId, EMPTY_CHAIN, FIRST_INCARNATION, Hold, Kid, Member, Moderation, Namespace,
-    NamespaceRecord, NodeId, Published, Registry, ServerName, Settings, SigningKey, Subject, Tenant,
+    AuditRecord, Client, ClientId, EMPTY_CHAIN, FIRST_INCARNATION, GivenUp, Hold, Kid, Member, Moderation, Namespace,
+    NamespaceRecord, NodeId, Published, Registry, SecretFingerprint, ServerName, Settings, SigningKey, Subject, Tenant,
     TenantId, Timestamp, Token, TokenId,
     remote_claim::{TemplateClaim, TemplateKey},
     request_key::{Answered, Asked},
@@ -18,11 +18,12 @@ use std::sync::Arc;
 /// written as long as it says all there is to say: equal states have equal records, whichever program wrote them.
 ///
 /// - 3: the first that was released.
-/// - 4: as 3, and at the end the incarnation, unless it is the first, and why nothing is issued.
+/// - 4: as 3, and the cluster secrets that were given up, the incarnation unless it is the first, and why nothing is
+///   issued.
 pub const VERSION: u16 = 4;
 
 /// The oldest form that is read.
-const OLDEST_VERSION: u16 = 3;
+pub const OLDEST: u16 = 3;
 
 /// The largest record, in bytes: well above the largest document.
 const MAX_RECORD: usize = 1 << 20;
@@ -38,7 +39,7 @@ const CONFIG: Configuration<bincode::config::LittleEndian, bincode::config::Vari
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// The snapshot was written by other software.
-    #[error("the snapshot has form {found}, this software reads forms {OLDEST_VERSION} to {VERSION}")]
+    #[error("the snapshot has form {found}, this software reads forms {OLDEST} to {VERSION}")]
     Version {
         /// The form that the snapshot states.
         found: u16,
@@ -96,12 +97,13 @@ enum Record {
     Floor(Subject, Floor),
     Incarnation(u64),
     Hold(Hold),
+    GivenUp(SecretFingerprint, Arc<GivenUp>),
 }
 
 /// The form in which `registry` is written.
 pub fn form(registry: &Registry) -> u16 {
     let is_first = registry.incarnation == FIRST_INCARNATION && registry.hold.is_none();
-    if is_first { OLDEST_VERSION } else { VERSION }
+    if is_first && registry.given_up.is_empty() { OLDEST } else { VERSION }
 }
 
 /// The records of `registry`, in their fixed order.
@@ -145,6 +147,7 @@ fn all(registry: &Registry) -> impl Iterator<Item = Record> + '_ {
         .chain(registry.departed.iter().map(|node| Record::Departed(*node)))
         .chain(registry.requests.iter().map(|(k, v)| Record::Request(k.clone(), v.clone())))
         .chain(registry.floors.iter().map(|(k, v)| Record::Floor(k.clone(), *v)))
+        .chain(registry.given_up.iter().map(|(k, v)| Record::GivenUp(*k, v.clone())))
         .chain(registry.audit.iter().map(|record| Record::Audit(record.clone())))
         .chain(Some(registry.incarnation).filter(|it| *it != FIRST_INCARNATION).map(Record::Incarnation))
         .chain(registry.hold.map(Record::Hold))
@@ -161,7 +164,7 @@ pub struct Builder {
 impl Builder {
     /// Starts on a snapshot that states form `version`.
     pub fn new(version: u16) -> Result<Self, SnapshotError> {
-        if !(OLDEST_VERSION..=VERSION).contains(&version) {
+        if !(OLDEST..=VERSION).contains(&version) {
             return Err(SnapshotError::Version { found: version });
         }
         Ok(Self { registry: Registry::default(), head: None, chain: EMPTY_CHAIN, number: 0 })
@@ -199,6 +202,7 @@ impl Builder {
             Record::Floor(subject, floor) => registry.restore_floor(subject, floor),
             Record::Incarnation(incarnation) => registry.incarnation = incarnation,
             Record::Hold(hold) => registry.hold = Some(hold),
+            Record::GivenUp(k, v) => drop(registry.given_up.insert(k, v)),
             Record::Audit(record) => {
                 self.chain = record.chain(&self.chain);
                 registry.audit.push_back(record);

@@ -1,9 +1,9 @@
 //! The registry as a value.
 
 use crate::{
-    AuditRecord, Client, ClientId, EMPTY_CHAIN, FIRST_INCARNATION, Hold, Kid, Member, Moderation, Namespace,
-    NamespaceRecord, NodeId, Server, ServerName, Settings, SigningKey, Subject, Tenant, TenantId, Timestamp,
-    Token, TokenId,
+    AuditRecord, Client, ClientId, EMPTY_CHAIN, FIRST_INCARNATION, GivenUp, Hold, Kid, Member, Moderation, Namespace,
+    NamespaceRecord, NodeId, SecretFingerprint, Server, ServerName, Settings, SigningKey, Subject, Tenant, TenantId,
+    Timestamp, Token, TokenId,
     remote_claim::Claims,
     request_key::{Answered, Asked},
     revocation::Floor,
@@ -47,6 +47,8 @@ pub struct Registry {
     pub(crate) floors_by_index: OrdSet<(u64, Subject)>,
     pub(crate) incarnation: u64,
     pub(crate) hold: Option<Hold>,
+    /// Cluster secrets that somebody outside knows.
+    pub(crate) given_up: OrdMap<SecretFingerprint, Arc<GivenUp>>,
     pub(crate) audit: Vector<Arc<AuditRecord>>,
     pub(crate) audit_head: [u8; 32],
 }
@@ -77,6 +79,7 @@ impl Default for Registry {
             floors_by_index: OrdSet::new(),
             incarnation: FIRST_INCARNATION,
             hold: None,
+            given_up: OrdMap::new(),
             audit: Vector::new(),
             audit_head: EMPTY_CHAIN,
         }

@@ -97,5 +97,5 @@ proptest! {
 #[test]
 fn another_form_is_refused_by_name() {
     let error = snapshot::Builder::new(snapshot::VERSION + 1).err().unwrap();
-    assert_eq!(error.to_string(), "the snapshot has form 4, this software reads form 3");
+    assert_eq!(error.to_string(), "the snapshot has form 5, this software reads forms 3 to 4");
 }

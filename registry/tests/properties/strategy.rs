@@ -5,8 +5,8 @@ use crate::cast::{
     token, version,
 };
 use hapi_registry_state::{
-    Act, Command, Entry, Governed, Imported, Kid, NodeId, Principal, RequestKey, ServerJson, ServerName,
-    SettingsPatch, Status, Subject, Tenant, Timestamp, TokenId, Version,
+    Act, Command, Entry, Governed, Imported, Kid, NodeId, Principal, RequestKey, SecretFingerprint,
+    ServerJson, ServerName, SettingsPatch, Status, Subject, Tenant, Timestamp, TokenId, Version,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -52,6 +52,7 @@ fn denial() -> impl Strategy<Value = Command> {
         1 => Just(Command::UpdateSettings(verified_only)),
         2 => document().prop_map(Command::Publish),
         1 => key_command(),
+        1 => node().prop_map(Command::RotateKey),
         1 => node().prop_map(Command::DrainNode),
     ]
 }
@@ -121,7 +122,14 @@ fn command() -> impl Strategy<Value = Command> {
         1 => Just(Command::Checkpoint),
         1 => any::<u128>().prop_map(|id| Command::SessionOpen { id }),
         2 => (0..100_u64).prop_map(|index| Command::Sealed { index }),
+        1 => give_up(),
+        2 => node().prop_map(Command::RotateKey),
     ]
+}
+
+fn give_up() -> impl Strategy<Value = Command> {
+    let secrets = vec((0..3_u8).prop_map(|byte| SecretFingerprint([byte; 6])), 0..3);
+    (node(), secrets).prop_map(|(node, secrets)| Command::GiveUpSecrets { node, secrets })
 }
 
 fn document() -> impl Strategy<Value = ServerJson> {

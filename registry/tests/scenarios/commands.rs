@@ -35,6 +35,8 @@ pub(crate) fn read(stage: &mut Stage, verb: &str, line: &mut Line) -> Command {
             until: stage.now.plus_seconds(seconds(&line.option("hold").unwrap())),
         },
         "confirm-restore" => Command::ConfirmRestore,
+        "give-up" => give_up(stage, line),
+        "rotate" => Command::RotateKey(stage.node(&line.word())),
         "seal" => Command::Sealed { index: stage.registry.applied() },
         _ => panic!("no such verb: `{verb}`"),
     }
@@ -53,6 +55,12 @@ fn token(stage: &mut Stage, line: &mut Line) -> NewToken {
         namespaces: parse_all(line.list("namespaces").unwrap_or_default()),
         expires_at: expires_in.map(|seconds| stage.now.plus_seconds(seconds)),
     }
+}
+
+/// `NODE` and fingerprints, with commas.
+fn give_up(stage: &mut Stage, line: &mut Line) -> Command {
+    let (node, secrets) = (stage.node(&line.word()), line.list("secrets").unwrap_or_default());
+    Command::GiveUpSecrets { node, secrets: parse_all(secrets) }
 }
 
 fn parse_all<T: std::str::FromStr<Err: std::fmt::Debug>>(texts: Vec<String>) -> Vec<T> {

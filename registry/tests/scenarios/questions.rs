@@ -7,8 +7,8 @@ use crate::{
     world::public_key,
 };
 use hapi_registry_state::{
-    Caller, ConnectRequest, EMPTY_CHAIN, Endpoint, Issuer, ListQuery, Listed, Position, Resource, ServerRef,
-    Timestamp, VersionFilter, Viewer,
+    Caller, ConnectRequest, EMPTY_CHAIN, Endpoint, GivenUp, Issuer, ListQuery, Listed, Position, Resource,
+    ServerRef, Timestamp, VersionFilter, Viewer,
 };
 
 /// `connect REF [client=] [tenant=] [var:x=] [ttl=] [node=] [key=] [own-key=] by NAME`; with a key of its own a
@@ -161,6 +161,15 @@ pub(crate) fn keys(stage: &mut Stage, line: Line) -> String {
         format!("{kid} of {}: {}\n", key.node, key.state.as_str())
     };
     keys.into_iter().map(text).collect()
+}
+
+/// `given-up`: the cluster secrets that a removed node knows.
+pub(crate) fn given_up(stage: &mut Stage, line: Line) -> String {
+    line.end();
+    let given_up = stage.registry.given_up();
+    given_up
+        .map(|(secret, GivenUp { node, index, .. })| format!("{secret}: {node}, entry {index}\n"))
+        .collect()
 }
 
 /// `roster`: all members and whether they issue.

@@ -49,6 +49,7 @@ impl Stage {
             "floors" => questions::floors(self, line),
             "resource" => questions::resource(self, line),
             "roster" => questions::roster(self, line),
+            "given-up" => questions::given_up(self, line),
             _ => self.propose(&verb, line),
         };
         self.named(said)
@@ -70,7 +71,7 @@ impl Stage {
     /// Replaces the registry by what its snapshot says.
     fn restore(&mut self, line: Line) -> String {
         line.end();
-        let mut builder = snapshot::Builder::new(snapshot::VERSION).unwrap();
+        let mut builder = snapshot::Builder::new(snapshot::form(&self.registry)).unwrap();
         snapshot::records(&self.registry).for_each(|record| builder.push(&record).unwrap());
         let restored = builder.finish().unwrap();
         let same = restored.hash() == self.registry.hash();
