@@ -6,7 +6,7 @@
     reason = "a test stops at the first surprise"
 )]
 
-use hapi_cluster_tests::{Cluster, document, publish_all, wait_until};
+use hapi_cluster_tests::{Cluster, Issued, document, publish_all, wait_until};
 use serde_json::{Value, json};
 
 async fn kids(cluster: &Cluster, state: &str) -> Vec<String> {
@@ -64,5 +64,42 @@ async fn retired_keys_that_fill_all_places_do_not_stop_the_node() {
         .await
         .ok();
     wait_for(&cluster, "prepared", 1).await;
+    assert!(!cluster.node(0).log().contains("rejected"), "the node asked for nothing that cannot be");
+}
+
+/// The key that signed the last descriptor of the node.
+async fn signer(cluster: &Cluster) -> String {
+    let answer = cluster.client(0).connect("ai.acme/a").await.ok();
+    let given = answer["descriptor"].as_str().unwrap().to_owned();
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let asked = cluster.client(0).request(reqwest::Method::POST, "/oauth2/introspect");
+    let asked = asked.header(form.0, form.1).body(format!("token={given}"));
+    let verified = cluster.client(0).try_send(asked).await.unwrap().ok();
+    assert_eq!(verified["active"], true, "{verified}");
+    Issued::read(&cluster.data(0)).pop().unwrap().kid.into()
+}
+
+#[tokio::test]
+async fn an_operator_lets_the_spare_sign_at_once_and_the_former_key_still_verifies() {
+    let cluster = stocked().await;
+    let node = cluster.id(0).await;
+    let rotate =
+        async |node: &str| cluster.operator(0).post("/v1/keys/rotate", &json!({ "node": node })).await;
+    let (active, spare) = (kids(&cluster, "active").await, kids(&cluster, "prepared").await);
+    assert_eq!(signer(&cluster).await, active[0]);
+    let receipt = rotate(&node).await.ok();
+    assert_eq!(receipt["sealed"], true, "the former key signs nowhere any more: {receipt}");
+    assert_eq!(kids(&cluster, "active").await, spare);
+    assert_eq!(kids(&cluster, "retired").await, active);
+    assert_eq!(signer(&cluster).await, spare[0]);
+    let set = cluster.node(0).door().get("/.well-known/jwks.json").await.text;
+    assert!(set.contains(&active[0]) && set.contains(&spare[0]));
+    wait_for(&cluster, "prepared", 1).await;
+    rotate(&node).await.ok();
+    let full = rotate(&node).await;
+    assert_eq!((full.status, full.code()), (409, "no_spare_key"), "{}", full.text);
+    let unknown = rotate("0000000000000009").await;
+    assert_eq!((unknown.status, unknown.code()), (404, "node_not_found"), "{}", unknown.text);
+    assert_eq!(rotate("nobody").await.status, 400);
     assert!(!cluster.node(0).log().contains("rejected"), "the node asked for nothing that cannot be");
 }

@@ -45,6 +45,7 @@ fn routes() -> Vec<Route> {
         (Method::GET, "/v1/keys", None, GOVERN),
         (Method::POST, "/v1/keys/none/revoke", Some(json!({ "reason": "r" })), OPERATE),
         (Method::POST, "/v1/keys/none/retire", None, OPERATE),
+        (Method::POST, "/v1/keys/rotate", Some(json!({ "node": "0000000000000009" })), OPERATE),
         (Method::GET, "/v1/settings", None, GOVERN),
         (Method::PATCH, "/v1/settings", Some(json!({})), OPERATE),
         (Method::POST, "/v1/import", Some(json!({ "servers": [] })), OPERATE),
@@ -134,8 +135,19 @@ async fn the_table_above_knows_every_route() {
 
 /// The path with what varies left out.
 fn shape(path: &str) -> String {
-    let fixed =
-        ["v0.1", "v1", "servers", "versions", "revoke", "retire", "checkpoint", "x", "ai.com.mcp", "connect"];
+    let fixed = [
+        "v0.1",
+        "v1",
+        "servers",
+        "versions",
+        "revoke",
+        "retire",
+        "rotate",
+        "checkpoint",
+        "x",
+        "ai.com.mcp",
+        "connect",
+    ];
     let parts: Vec<_> = path.replace("/v0/", "/v0.1/").split('/').map(str::to_owned).collect();
     let varies = |at: usize| {
         at > 2

@@ -194,6 +194,9 @@ fn register(stage: &Stage) {
 }
 
 fn end_a_key(stage: &Stage) {
+    let rotated = stage.done("operator", "keys rotate");
+    assert_eq!(rotated["rotated"].as_array().unwrap().len(), 1);
+    stage.refused("operator", "keys rotate --of 0000000000000009", "is not on the roster");
     let keys = stage.done("operator", "keys list");
     let active = keys["keys"].as_array().unwrap().iter().find(|key| key["state"] == "active");
     let kid = active.unwrap()["kid"].as_str().unwrap();

@@ -194,6 +194,7 @@ fn governance() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(import::import))
         .routes(routes!(audit::records))
         .routes(routes!(cluster::show))
+        .routes(routes!(keys::rotate))
         .routes(routes!(cluster::checkpoint))
         .routes(routes!(cluster::remove))
         .routes(routes!(cluster::transfer_leader))

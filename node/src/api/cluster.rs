@@ -286,7 +286,7 @@ async fn leave(api: &Api, caller: &Authenticated, node: NodeId) -> Result<Writte
     }
 }
 
-fn parse_node(id: &str) -> Result<NodeId, Problem> {
+pub(super) fn parse_node(id: &str) -> Result<NodeId, Problem> {
     id.parse().map_err(|_| Problem::invalid("a node id has 16 hexadecimal digits: see `cluster status`"))
 }
 

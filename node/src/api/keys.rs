@@ -3,6 +3,7 @@
 use super::{
     Api,
     body::{Json, Path},
+    cluster::parse_node,
     receipt::Receipt,
 };
 use crate::{
@@ -55,6 +56,28 @@ pub(crate) async fn list(
     caller.govern(&api).await?;
     let state = api.replica.state();
     Ok(Answer(KeyList { keys: state.keys().map(shape).collect(), index: state.applied() }))
+}
+
+/// Whose key is to be changed.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RotateBody {
+    node: String,
+}
+
+/// Let a node sign with its spare key from now on; what its former key signed stays valid to its end.
+#[utoipa::path(
+    post, path = "/v1/keys/rotate", tag = "governance", request_body = RotateBody,
+    responses((status = 200, body = Receipt), (status = "default", body = ProblemBody))
+)]
+pub(crate) async fn rotate(
+    State(api): State<Arc<Api>>,
+    caller: Authenticated,
+    Json(body): Json<RotateBody>,
+) -> Result<Answer<Receipt>, Problem> {
+    caller.require(Right::Operate)?;
+    let node = parse_node(&body.node)?;
+    Ok(Answer(api.write(&caller, Command::RotateKey(node)).await?.into()))
 }
 
 /// Let a key verify nothing from now on; its node takes its spare.

@@ -83,6 +83,7 @@ fn the_verbs_are_those_that_are_documented() {
     namespaces private
     namespaces public
     keys list
+    keys rotate
     keys retire
     keys revoke
     settings get
