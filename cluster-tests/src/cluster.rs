@@ -24,6 +24,8 @@ pub struct Options {
     pub faults: Vec<(usize, String)>,
     /// Which build of the program all nodes run.
     pub binary: Binary,
+    /// Whether each node has files of its own for the cluster secret, as on machines of their own.
+    pub own_secrets: bool,
 }
 
 impl Options {
@@ -32,6 +34,12 @@ impl Options {
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.into(), value.into()));
         self
+    }
+
+    /// Gives each node two files of its own for the cluster secret, the second of them missing.
+    #[must_use]
+    pub fn own_secrets(self) -> Self {
+        Self { own_secrets: true, ..self }
     }
 
     /// Runs all nodes with fault injection, and `faults` on every one.
@@ -168,6 +176,11 @@ impl Cluster {
         self.folder.path().join("secret")
     }
 
+    /// The files with the cluster secrets of the node at `place`, if it has some of its own.
+    pub fn secrets_of(&self, place: usize) -> [PathBuf; 2] {
+        ["", "-next"].map(|suffix| self.folder.path().join(format!("secret-{place}{suffix}")))
+    }
+
     /// The settings that every node gets.
     pub fn settings(&self) -> &[(String, String)] {
         &self.options.settings
@@ -207,6 +220,10 @@ impl Cluster {
     /// # Panics
     /// With its log, when it does not come up.
     pub fn restart(&mut self, place: usize) {
+        let own = &self.secrets_of(place)[0];
+        if self.options.own_secrets && !own.exists() {
+            std::fs::copy(self.secret(), own).expect("the secret can be copied");
+        }
         let join: Vec<_> = self.nodes.iter().flatten().map(|node| node.peer().to_owned()).collect();
         let launch = Launch {
             binary: self.options.binary,
@@ -226,6 +243,10 @@ impl Cluster {
         let mut settings = self.options.settings.clone();
         let faults = self.options.faults.iter().filter(|(at, _)| *at == place);
         settings.extend(faults.map(|(_, faults)| ("HAPI_FAULTS".into(), faults.clone())));
+        if self.options.own_secrets {
+            let [first, second] = self.secrets_of(place).map(|path| path.display().to_string());
+            settings.push(("HAPI_CLUSTER_SECRET_FILE".into(), format!("{first},{second}")));
+        }
         settings
     }
 

@@ -132,6 +132,11 @@ impl Node {
         self.child.wait().unwrap_or_else(|error| panic!("a child cannot be waited for: {error}"))
     }
 
+    /// SIGHUP: it reads the cluster secret again.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
     /// SIGSTOP: it stands still until [`Node::resume`]; it does so when this returns.
     ///
     /// # Panics

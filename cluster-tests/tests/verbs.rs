@@ -207,6 +207,7 @@ fn end_a_key(stage: &Stage) {
 
 fn look_after_the_cluster(stage: &Stage) {
     let node = stage.done("operator", "cluster status")["node"]["id"].as_str().unwrap().to_owned();
+    assert_eq!(stage.done("operator", "cluster secrets")["secrets"]["due"], false);
     let index = stage.done("operator", "cluster checkpoint")["index"].as_u64().unwrap();
     stage.done("operator", &format!("cluster seal {index}"));
     stage.done("operator", &format!("cluster transfer-leader --to {node}"));

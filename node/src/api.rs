@@ -27,7 +27,7 @@ pub(crate) use connect::ConnectAnswer;
 pub(crate) use oauth::Replays;
 
 use crate::{
-    auth::Authenticated, cursor::CursorKey, feed::Feed, issue::Desk, metrics::Metrics, problem::Problem,
+    auth::Authenticated, cursor::CursorKeys, feed::Feed, issue::Desk, metrics::Metrics, problem::Problem,
     traces,
 };
 use axum::{
@@ -59,7 +59,6 @@ pub(crate) struct Api {
     pub(crate) feed: Arc<Feed>,
     /// The assertions that clients have used here.
     pub(crate) replays: Replays,
-    pub(crate) cursors: CursorKey,
     pub(crate) metrics: Arc<Metrics>,
     /// Places for documents that strangers have judged.
     pub(crate) validations: Semaphore,
@@ -80,6 +79,11 @@ pub(crate) struct Written {
 }
 
 impl Api {
+    /// The keys of the catalog's cursors, as the cluster secrets in force give them.
+    pub(crate) fn cursors(&self) -> CursorKeys {
+        CursorKeys::new(self.replica.derive("catalog cursor v1"))
+    }
+
     /// Proposes `command` in the caller's name, once under the caller's name for the request if it has one,
     /// and waits until every node obeys what it denies. Turns a rejection into a problem, and a seal that is
     /// not complete in time into 202.
@@ -190,11 +194,11 @@ fn governance() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(keys::list))
         .routes(routes!(keys::revoke))
         .routes(routes!(keys::retire))
+        .routes(routes!(keys::rotate))
         .routes(routes!(settings::show, settings::change))
         .routes(routes!(import::import))
         .routes(routes!(audit::records))
         .routes(routes!(cluster::show))
-        .routes(routes!(keys::rotate))
         .routes(routes!(cluster::checkpoint))
         .routes(routes!(cluster::remove))
         .routes(routes!(cluster::transfer_leader))

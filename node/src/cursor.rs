@@ -12,8 +12,9 @@ use sha2::Sha256;
 /// Half of an HMAC-SHA-256: enough against forgery of something that grants nothing by itself.
 const TAG: usize = 16;
 
-/// The key that all nodes of a cluster share.
-pub(crate) struct CursorKey([u8; 32]);
+/// The keys that all nodes of a cluster share. While the cluster secret is being changed there are two: the first
+/// writes, both are good to read, so that a page of one node leads to the next page of any other.
+pub(crate) struct CursorKeys(Vec<[u8; 32]>);
 
 /// What stands in a cursor. Names are short, because cursors travel in URLs.
 #[derive(Serialize, Deserialize)]
@@ -30,9 +31,9 @@ struct Fields {
     d: bool,
 }
 
-impl CursorKey {
-    pub(crate) fn new(key: [u8; 32]) -> Self {
-        Self(key)
+impl CursorKeys {
+    pub(crate) fn new(keys: Vec<[u8; 32]>) -> Self {
+        Self(keys)
     }
 
     /// The cursor for the page behind `query.after`; nothing if there is no such page.
@@ -51,7 +52,7 @@ impl CursorKey {
             d: query.include_deleted,
         };
         let mut bytes = serde_json::to_vec(&fields).ok()?;
-        let tag = self.tag(&bytes).finalize().into_bytes();
+        let tag = tag(self.0.first()?, &bytes).finalize().into_bytes();
         bytes.extend_from_slice(&tag[..TAG]);
         Some(URL_SAFE_NO_PAD.encode(bytes))
     }
@@ -60,7 +61,7 @@ impl CursorKey {
     pub(crate) fn read(&self, cursor: &str, limit: usize) -> Option<ListQuery> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
         let (fields, tag) = bytes.split_at_checked(bytes.len().checked_sub(TAG)?)?;
-        self.tag(fields).verify_truncated_left(tag).ok()?;
+        self.0.iter().find(|key| self::tag(key, fields).verify_truncated_left(tag).is_ok())?;
         let fields: Fields = serde_json::from_slice(fields).ok()?;
         Some(ListQuery {
             after: Some((fields.n.parse().ok()?, Version::parse_imported(&fields.v).ok()?)),
@@ -75,11 +76,11 @@ impl CursorKey {
             include_deleted: fields.d,
         })
     }
+}
 
-    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-    fn tag(&self, bytes: &[u8]) -> Hmac<Sha256> {
-        Hmac::<Sha256>::new_from_slice(&self.0).expect("any length").chain_update(bytes)
-    }
+#[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+fn tag(key: &[u8; 32], bytes: &[u8]) -> Hmac<Sha256> {
+    Hmac::<Sha256>::new_from_slice(key).expect("any length").chain_update(bytes)
 }
 
 #[cfg(test)]
@@ -100,16 +101,25 @@ mod tests {
 
     #[test]
     fn a_cursor_comes_back_with_place_and_filter() {
-        let key = CursorKey::new([7; 32]);
+        let key = CursorKeys::new(vec![[7; 32]]);
         let back = key.read(&key.write(&query()).unwrap(), 30).unwrap();
         assert_eq!(format!("{back:?}"), format!("{:?}", query()));
     }
 
     #[test]
+    fn the_first_key_writes_and_each_reads() {
+        let keys = |bytes: &[u8]| CursorKeys::new(bytes.iter().map(|byte| [*byte; 32]).collect());
+        let cursor = keys(&[8, 7]).write(&query()).unwrap();
+        assert!(keys(&[7, 8]).read(&cursor, 30).is_some());
+        assert!(keys(&[8]).read(&cursor, 30).is_some());
+        assert!(keys(&[7]).read(&cursor, 30).is_none());
+    }
+
+    #[test]
     fn a_changed_or_foreign_cursor_is_nothing() {
-        let key = CursorKey::new([7; 32]);
+        let key = CursorKeys::new(vec![[7; 32]]);
         let cursor = key.write(&query()).unwrap();
-        assert!(CursorKey::new([8; 32]).read(&cursor, 30).is_none());
+        assert!(CursorKeys::new(vec![[8; 32]]).read(&cursor, 30).is_none());
         for at in 0..cursor.len() {
             let mut bytes = cursor.clone().into_bytes();
             bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };

@@ -24,6 +24,8 @@ mod listen;
 mod load;
 mod metrics;
 mod problem;
+mod rotation;
+mod secret_files;
 mod serve;
 mod signing;
 mod traces;

@@ -52,6 +52,7 @@ pub(crate) struct Metrics {
     last_backup: IntGauge,
     spans: IntCounterVec,
     clock_trusted: IntGaugeVec,
+    reloads: IntCounterVec,
 }
 
 impl Metrics {
@@ -107,6 +108,17 @@ impl Metrics {
         for code in DECISIONS {
             decisions.with_label_values(&[code]);
         }
+        let reloads = IntCounterVec::new(
+            Opts::new(
+                "hapi_secret_reloads_total",
+                "How often the cluster secret was read again, by what came of it.",
+            ),
+            &["result"],
+        )?;
+        for label in ["exchanged", "unchanged", "refused"] {
+            reloads.with_label_values(&[label]);
+        }
+        registry.register(Box::new(reloads.clone()))?;
         for label in ["answered", "no_leader", "refused", "failed"] {
             handovers.with_label_values(&[label]);
         }
@@ -137,6 +149,7 @@ impl Metrics {
             last_backup,
             spans,
             clock_trusted,
+            reloads,
         })
     }
 
@@ -166,6 +179,11 @@ impl Metrics {
 
     pub(crate) fn handover(&self, result: &str) {
         self.handovers.with_label_values(&[result]).inc();
+    }
+
+    /// What came of reading the cluster secret again.
+    pub(crate) fn reloaded(&self, result: &str) {
+        self.reloads.with_label_values(&[result]).inc();
     }
 
     /// What a connect waited for, if it waited.

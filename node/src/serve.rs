@@ -6,7 +6,6 @@ use crate::{
     clock::SystemEnvironment,
     clock_source::{self, ClockSource, ClockTrust},
     config::Config,
-    cursor::CursorKey,
     disk::Disk,
     faults,
     feed::Feed,
@@ -14,10 +13,11 @@ use crate::{
     issue::Desk,
     listen,
     metrics::Metrics,
+    secret_files::{SecretError, SecretFiles},
     signing::Signing,
     traces::{Traces, TracesError},
 };
-use hapi_raft::{ClusterFacts, ClusterSecret, Ending, RaftTuning, Replica, StartError, WeakSecret};
+use hapi_raft::{ClusterFacts, Ending, RaftTuning, Replica, StartError};
 use hapi_registry_state::NodeId;
 use std::{
     future::Future,
@@ -30,8 +30,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::Semaphore;
-use zeroize::Zeroizing;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::Semaphore,
+};
 
 /// Documents that are judged for strangers at a time: each takes memory, and no token is asked for.
 const VALIDATIONS: usize = 64;
@@ -50,10 +52,10 @@ pub(crate) struct Listeners {
 /// Why a node could not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
-    #[error("the cluster secret {path} cannot be read: {source}", path = path.display())]
-    SecretFile { path: PathBuf, source: io::Error },
-    #[error("the cluster secret {path} is weak: {source}", path = path.display())]
-    WeakSecret { path: PathBuf, source: WeakSecret },
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error("cannot listen for SIGHUP: {0}")]
+    Signal(io::Error),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("the signing keys under {path} cannot be opened: {source}", path = path.display())]
@@ -88,9 +90,12 @@ pub(crate) async fn run(
     listeners: Listeners,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
+    // First of all: without a handler the signal ends the process.
+    let hangups = signal(SignalKind::hangup()).map_err(ServeError::Signal)?;
+    let secrets = SecretFiles::new(config.cluster.secret_file.clone());
     let http = config.http_advertise();
     let metrics = Arc::new(Metrics::new()?);
-    let replica = start_replica(&config, &http, listeners.peer).await?;
+    let replica = start_replica(&config, &secrets, &http, listeners.peer).await?;
     replica.register_metrics(metrics.registry())?;
     // Spans name the node, whose id is known only now.
     let traces = Traces::start(&config.log, &replica.node_id().to_string(), &metrics)?;
@@ -103,13 +108,13 @@ pub(crate) async fn run(
     let watcher = tokio::spawn(watch_clock(desk.clone(), metrics.clone(), config.lease.clock, clock_source));
     let measurer = tokio::spawn(open_disk(&metrics)?.watch(config.data_dir.clone()));
     answer_handovers(&replica, &desk, &metrics);
+    let rereader = tokio::spawn(secrets.keep(hangups, replica.clone(), metrics.clone()));
     let feed = Arc::new(Feed::default());
     let feeder = tokio::spawn(keep_feed(feed.clone(), replica.clone(), desk.clone()));
     let api = Arc::new(Api {
         desk,
         feed: feed.clone(),
         replays: Replays::default(),
-        cursors: CursorKey::new(replica.derive("catalog cursor v1")),
         replica: replica.clone(),
         metrics,
         validations: Semaphore::new(VALIDATIONS),
@@ -134,6 +139,7 @@ pub(crate) async fn run(
     watcher.abort();
     measurer.abort();
     feeder.abort();
+    rereader.abort();
     if let Some(traces) = traces {
         traces.end().await;
     }
@@ -219,11 +225,15 @@ async fn keep_feed(feed: Arc<Feed>, replica: Replica, desk: Arc<Desk>) {
     feed.keep(&replica, &desk).await;
 }
 
-async fn start_replica(config: &Config, http: &str, peer: TcpListener) -> Result<Replica, ServeError> {
-    let secrets = config.cluster.secret_file.iter().map(read_secret).collect::<Result<_, _>>()?;
+async fn start_replica(
+    config: &Config,
+    secrets: &SecretFiles,
+    http: &str,
+    peer: TcpListener,
+) -> Result<Replica, ServeError> {
     let replica = hapi_raft::Config {
         data_dir: config.data_dir.clone(),
-        secrets,
+        secrets: secrets.read()?,
         peer_advertise: config.peer_advertise(),
         peer_listener: peer,
         http_advertise: http.to_owned(),
@@ -245,11 +255,4 @@ async fn start_replica(config: &Config, http: &str, peer: TcpListener) -> Result
         version: env!("CARGO_PKG_VERSION").into(),
     };
     Ok(Replica::start(replica, Arc::new(SystemEnvironment)).await?)
-}
-
-/// Reads a cluster secret; the bytes are wiped when the parsed secret has been made.
-pub(crate) fn read_secret(path: &PathBuf) -> Result<ClusterSecret, ServeError> {
-    let bytes = std::fs::read(path).map(Zeroizing::new);
-    let bytes = bytes.map_err(|source| ServeError::SecretFile { path: path.clone(), source })?;
-    ClusterSecret::parse(&bytes).map_err(|source| ServeError::WeakSecret { path: path.clone(), source })
 }

@@ -92,7 +92,7 @@ async fn ask(dialer: &Dialer, target: &str, message: &Bootstrap) -> Result<Propo
         async move { dialer.dial(&address, |_| Ok(())).await }
     });
     match link.ask(message, COMMIT_TIMEOUT).await {
-        Ok((answer, _)) => Ok(answer),
+        Ok(reply) => Ok(reply.answer),
         Err(AskError::Refused(refusal)) => Err(BootstrapError::Refused(refusal.to_string())),
         Err(error) if error.is_harmless() => Err(BootstrapError::Unreachable(format!("{target}: {error}"))),
         Err(error) => Err(BootstrapError::Unknown(error.to_string())),

@@ -4,6 +4,7 @@
 //! chain therefore proves the secret and nothing more; *who* speaks is settled by pinning the key.
 
 use crate::ClusterSecret;
+use hapi_registry_state::SecretFingerprint;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ED25519, SerialNumber, date_time_ymd,
@@ -70,13 +71,14 @@ impl Subject {
 pub(crate) struct Peer {
     pub(crate) subject: Subject,
     pub(crate) key_sha256: [u8; 32],
+    /// The secret that its certificate proves.
+    pub(crate) secret: SecretFingerprint,
 }
 
 impl Peer {
-    /// Reads the end-entity certificate of a finished handshake.
-    pub(crate) fn of(chain: Option<&[CertificateDer<'_>]>) -> Result<Self, CertificateError> {
+    /// Reads a certificate that `secret` has signed.
+    pub(crate) fn of(der: &CertificateDer<'_>, secret: SecretFingerprint) -> Result<Self, CertificateError> {
         let foreign = |text: &str| CertificateError::Foreign(text.into());
-        let der = chain.and_then(<[_]>::first).ok_or_else(|| foreign("none was shown"))?;
         let (_, certificate) =
             X509Certificate::from_der(der).map_err(|error| CertificateError::Foreign(error.to_string()))?;
         let names = certificate.subject_alternative_name().ok().flatten();
@@ -86,7 +88,8 @@ impl Peer {
             _ => None,
         });
         let subject = subject.ok_or_else(|| foreign("it names no node"))?;
-        Ok(Self { subject, key_sha256: Sha256::digest(certificate.public_key().raw).into() })
+        let key_sha256 = Sha256::digest(certificate.public_key().raw).into();
+        Ok(Self { subject, key_sha256, secret })
     }
 }
 
@@ -139,6 +142,12 @@ pub(crate) fn key_from_seed(seed: &[u8; 32]) -> Result<KeyPair, CertificateError
     Ok(KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(der), &PKCS_ED25519)?)
 }
 
+/// The same key pair once more.
+pub(crate) fn copy_of(key: &KeyPair) -> Result<KeyPair, CertificateError> {
+    let der = PrivatePkcs8KeyDer::from(key.serialize_der());
+    Ok(KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ED25519)?)
+}
+
 /// SHA-256 of the key's SubjectPublicKeyInfo, by which members pin each other.
 pub(crate) fn key_sha256(key: &KeyPair) -> [u8; 32] {
     use rcgen::PublicKeyData;
@@ -180,17 +189,17 @@ mod tests {
         let authority = Authority::from_secret(&secret("q3Zs0Yb7vF1xJp9uK2mWc8RtLh4NdAe6gXiO")).unwrap();
         let key = key_from_seed(&[7; 32]).unwrap();
         let der = authority.sign(Subject::Node(0xabc), &key).unwrap();
-        let peer = Peer::of(Some(&[der])).unwrap();
-        assert_eq!(peer, Peer { subject: Subject::Node(0xabc), key_sha256: key_sha256(&key) });
+        let signer = SecretFingerprint([1; 6]);
+        let peer = Peer::of(&der, signer).unwrap();
+        assert_eq!((peer.subject, peer.key_sha256), (Subject::Node(0xabc), key_sha256(&key)));
         let der = authority.sign(Subject::Operator, &key).unwrap();
-        assert_eq!(Peer::of(Some(&[der])).unwrap().subject, Subject::Operator);
+        assert_eq!(Peer::of(&der, signer).unwrap().subject, Subject::Operator);
     }
 
     #[test]
     fn a_certificate_that_names_no_node_is_foreign() {
         let authority = Authority::from_secret(&secret("q3Zs0Yb7vF1xJp9uK2mWc8RtLh4NdAe6gXiO")).unwrap();
-        assert!(Peer::of(Some(&[authority.certificate().clone()])).is_err());
-        assert!(Peer::of(None).is_err());
+        assert!(Peer::of(authority.certificate(), SecretFingerprint([1; 6])).is_err());
         assert_eq!(Subject::parse("node-0000000000000000.hapi.internal"), None);
         assert_eq!(Subject::parse("node-1.hapi.internal"), None);
     }

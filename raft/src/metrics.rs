@@ -29,6 +29,8 @@ pub(crate) struct Scrape {
     sealed: IntGauge,
     queue: IntGauge,
     on_hold: IntGauge,
+    secrets: IntGauge,
+    compromised: IntGauge,
 }
 
 impl Scrape {
@@ -53,10 +55,18 @@ impl Scrape {
                 "hapi_issuance_on_hold",
                 "1 while a restored registry waits for its moderation state to be confirmed.",
             )?,
+            secrets: gauge(
+                "hapi_cluster_secrets",
+                "Cluster secrets in force here; 2 while they are changed.",
+            )?,
+            compromised: gauge(
+                "hapi_cluster_secret_compromised",
+                "1 while a removed node knows a cluster secret that is in force here.",
+            )?,
         })
     }
 
-    fn gauges(&self) -> [&dyn Collector; 13] {
+    fn gauges(&self) -> [&dyn Collector; 15] {
         [
             &self.term,
             &self.is_leader,
@@ -71,6 +81,8 @@ impl Scrape {
             &self.sealed,
             &self.queue,
             &self.on_hold,
+            &self.secrets,
+            &self.compromised,
         ]
     }
 
@@ -110,6 +122,10 @@ impl Collector for Scrape {
         self.read(&node.status());
         self.queue.set(node.storage.queue_depth() as i64);
         self.on_hold.set(i64::from(node.published.state().hold().is_some()));
+        let (secrets, state) = (node.tls().keys().in_force.clone(), node.published.state());
+        self.secrets.set(secrets.verifies.len() as i64);
+        let is_known_outside = secrets.verifies.iter().any(|secret| state.is_given_up(*secret).is_some());
+        self.compromised.set(i64::from(is_known_outside));
         let mut families: Vec<_> = self.gauges().into_iter().flat_map(Collector::collect).collect();
         families.extend(storage::families(&node.storage));
         families

@@ -11,6 +11,7 @@ use crate::{
     peer::{message::Hello, pool::Pool},
     read_index::{ReadError, Round, Rounds},
     snapshot::arrival::Arrival,
+    tls::Tls,
     types::{PeerNode, Raft, StoredMembership, TypeConfig},
 };
 use hapi_registry_state::{NodeId, Timestamp};
@@ -100,6 +101,11 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) fn raft_metrics(&self) -> RaftMetrics<TypeConfig> {
         self.raft.metrics().borrow_watched().clone()
+    }
+
+    /// Both ends of connections to other nodes.
+    pub(crate) fn tls(&self) -> &Tls {
+        &self.pool.dialer().tls
     }
 
     /// The leader, as far as this node knows.

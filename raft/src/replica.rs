@@ -2,7 +2,7 @@
 
 use crate::{
     ClusterSecret, Committed, Config, Ending, Environment, Handler, HandoverError, Permit, ProposeError,
-    ReadError, SealError, SealReceipt, Stage, StartError, Status, Verdict,
+    ReadError, SealError, SealReceipt, SecretsInForce, Stage, StartError, Status, TlsError, Verdict,
     metrics::Scrape,
     node::Node,
     peer::{message::Abdicate, route::Lane},
@@ -66,7 +66,6 @@ struct Inner {
     node: Arc<Node>,
     runtime: Runtime,
     storage: Mutex<Option<Storage<TypeConfig>>>,
-    secrets: Arc<Vec<ClusterSecret>>,
 }
 
 impl Replica {
@@ -75,13 +74,12 @@ impl Replica {
     ///
     /// # Errors
     /// A [`StartError`]: settings, data folder, key or listener cannot be used.
-    pub async fn start(mut config: Config, environment: Arc<dyn Environment>) -> Result<Self, StartError> {
+    pub async fn start(config: Config, environment: Arc<dyn Environment>) -> Result<Self, StartError> {
         let runtime = Runtime::start().map_err(StartError::Runtime)?;
-        let secrets = Arc::new(std::mem::take(&mut config.secrets));
-        let started = runtime.handle().spawn(start::start(config, secrets.clone(), environment)).await;
+        let started = runtime.handle().spawn(start::start(config, environment)).await;
         match started {
             Ok(Ok(Started { node, storage })) => {
-                Ok(Self(Arc::new(Inner { node, runtime, storage: Mutex::new(Some(storage)), secrets })))
+                Ok(Self(Arc::new(Inner { node, runtime, storage: Mutex::new(Some(storage)) })))
             }
             Ok(Err(error)) => {
                 runtime.stop().await;
@@ -293,13 +291,31 @@ impl Replica {
         &self.0.node
     }
 
-    pub(crate) fn secrets(&self) -> &[ClusterSecret] {
-        &self.0.secrets
+    /// Subkeys of the cluster secrets in force (HKDF-SHA-256), equal on all nodes that have the same: the first is to
+    /// be used, all are to be accepted.
+    pub fn derive(&self, label: &str) -> Vec<[u8; 32]> {
+        self.0.node.tls().keys().secrets.iter().map(|secret| secret.derive(label)).collect()
     }
 
-    /// A subkey of the first cluster secret, equal on all nodes (HKDF-SHA-256).
-    pub fn derive(&self, label: &str) -> [u8; 32] {
-        self.0.secrets[0].derive(label)
+    /// Takes other cluster secrets, one or two: the first signs from now on, all verify. Connections are made anew;
+    /// one whose other end has proven no secret of these is cut off within a second. `false` if nothing changes.
+    ///
+    /// # Errors
+    /// [`TlsError`]: these secrets cannot be used, and those from before stay.
+    pub fn exchange_secrets(&self, secrets: &[ClusterSecret]) -> Result<bool, TlsError> {
+        self.0.node.tls().exchange(secrets)
+    }
+
+    /// The cluster secrets that this node has in force.
+    pub fn secrets(&self) -> SecretsInForce {
+        self.0.node.tls().keys().in_force.clone()
+    }
+
+    /// The same of all members that the leader, or else this node, has heard of late.
+    pub async fn secrets_of_members(&self) -> BTreeMap<NodeId, SecretsInForce> {
+        let node = self.0.node.clone();
+        let asked = self.0.runtime.handle().spawn(async move { node.secrets_of_members().await });
+        asked.await.unwrap_or_default()
     }
 
     /// Hands leadership over if this node leads, then stops everything and closes the data folder.

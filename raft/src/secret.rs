@@ -1,5 +1,6 @@
 //! The cluster secret: everything that nodes share before they know each other.
 
+use hapi_registry_state::SecretFingerprint;
 use hkdf::Hkdf;
 use sha2::Sha256;
 use std::{collections::BTreeSet, fmt};
@@ -18,6 +19,7 @@ const LEAST_DISTINCT: usize = 10;
 const SALT: &[u8] = b"hapi cluster secret v1";
 
 /// A checked cluster secret. It is wiped from memory when dropped and never printed.
+#[derive(Clone)]
 pub struct ClusterSecret(Zeroizing<Vec<u8>>);
 
 /// Why a cluster secret is refused. The text never repeats any part of it.
@@ -61,6 +63,12 @@ impl ClusterSecret {
         #[expect(clippy::expect_used, reason = "HKDF-SHA-256 gives up to 8,160 bytes")]
         Hkdf::<Sha256>::new(Some(SALT), &self.0).expand(label.as_bytes(), &mut key).expect("32 bytes");
         key
+    }
+
+    /// The secret's name, which may be shown.
+    pub fn fingerprint(&self) -> SecretFingerprint {
+        let [a, b, c, d, e, f, ..] = self.derive("fingerprint");
+        SecretFingerprint([a, b, c, d, e, f])
     }
 }
 
@@ -154,6 +162,12 @@ mod tests {
             (ClusterSecret::parse(GOOD).unwrap(), ClusterSecret::parse(GOOD.trim_ascii()).unwrap());
         assert_eq!(with.derive("a"), without.derive("a"));
         assert_ne!(with.derive("a"), with.derive("b"));
+        assert_eq!(with.fingerprint(), without.fingerprint());
+        assert_eq!(
+            with.fingerprint().to_string(),
+            "122ac492479d",
+            "members compare it, also with older ones"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! From a [`Config`] to a running [`Node`].
 
 use crate::{
-    ClusterFacts, ClusterSecret, Config, Environment,
+    ClusterFacts, Config, Environment,
     assemble::assemble,
     autopilot,
     backup::{check_finished, note_secrets},
@@ -77,16 +77,15 @@ pub(crate) struct Started {
 /// Recovers the state on disk, and starts all tasks. Runs on the Raft runtime.
 pub(crate) async fn start(
     mut config: Config,
-    secrets: Arc<Vec<ClusterSecret>>,
     environment: Arc<dyn Environment>,
 ) -> Result<Started, StartError> {
-    check(&config, &secrets)?;
+    check(&config)?;
     check_finished(&config.data_dir)?;
     begin_anew(&mut config).await?;
     let storage = open_storage(config.data_dir.clone()).await?;
-    note_secrets(&storage.meta, &secrets).await?;
+    note_secrets(&storage.meta, &config.secrets).await?;
     let identity = Identity::load(&config.data_dir, &storage.meta, &*environment).await?;
-    let tls = Tls::new(&secrets, Subject::Node(identity.id), &identity.key)?;
+    let tls = Tls::new(&config.secrets, Subject::Node(identity.id), &identity.key)?;
     let listener = listen(&config)?;
     let facts = config.facts.clone();
     let node = assemble(config, environment, &storage, &identity, &tls).await?;
@@ -95,7 +94,7 @@ pub(crate) async fn start(
     Ok(Started { node, storage })
 }
 
-fn check(config: &Config, secrets: &[ClusterSecret]) -> Result<(), StartError> {
+fn check(config: &Config) -> Result<(), StartError> {
     let wrong = |text: String| Err(StartError::Config(text));
     match config.bootstrap_expect {
         Some(0) => return wrong("bootstrap_expect is 0; a cluster needs a node".into()),
@@ -109,11 +108,7 @@ fn check(config: &Config, secrets: &[ClusterSecret]) -> Result<(), StartError> {
     if config.tuning.snapshot_entries == 0 || config.tuning.keep_entries == 0 {
         return wrong("snapshot_entries and keep_entries must be at least 1".into());
     }
-    match secrets.len() {
-        0 => Err(TlsError::NoSecret.into()),
-        1 | 2 => Ok(()),
-        more => wrong(format!("{more} cluster secrets were given; one, or two while it is being changed")),
-    }
+    Ok(())
 }
 
 /// Puts aside what a removed node has left. Whoever lives in its folder afterwards joins, and forms no cluster: a

@@ -3,24 +3,26 @@
 use super::{
     Api, Written,
     audit::hex,
-    body::{Json, Path},
+    body::{Json, Path, Query},
     receipt::Receipt,
 };
 use crate::{
     auth::Authenticated,
     clock_source,
     problem::{Problem, ProblemBody},
+    rotation::{Members, Rotation},
 };
 use axum::{Json as Answer, extract::State, http::StatusCode};
-use hapi_raft::{Checkpoint, MemberStatus, Role, SessionStatus, Status};
+use hapi_raft::{Checkpoint, MemberStatus, Role, SecretsInForce, SessionStatus, Status};
 use hapi_registry_state::{Command, MemberState, NodeId, Outcome, Registry, Rejection, Right};
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeSet,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 use tokio::time::Instant;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// How long hashing the state at a checkpoint may take.
 const HASH_WAIT: Duration = Duration::from_secs(30);
@@ -51,6 +53,8 @@ pub(crate) struct ClusterStatus {
     hold: Option<ShownHold>,
     snapshots: Snapshots,
     catalog: Catalog,
+    /// The cluster secrets, and where a change of them stands.
+    secrets: Rotation,
     /// The index of the state that this node answers from.
     index: u64,
 }
@@ -126,6 +130,26 @@ struct ShownMember {
     #[serde(skip_serializing_if = "Option::is_none")]
     lag: Option<u64>,
     version: String,
+    /// The cluster secrets that it has in force; absent if neither the leader nor this node has heard of it of late.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secrets: Option<ShownSecrets>,
+}
+
+/// The cluster secrets of a node, by their fingerprints.
+#[derive(Serialize, ToSchema)]
+struct ShownSecrets {
+    /// The one that signs its certificate.
+    signs: String,
+    /// Those by which it verifies others, the one that signs first.
+    verifies: Vec<String>,
+}
+
+impl From<&SecretsInForce> for ShownSecrets {
+    fn from(SecretsInForce { signs, verifies }: &SecretsInForce) -> Self {
+        let others = verifies.iter().filter(|secret| *secret != signs);
+        let verifies = std::iter::once(signs).chain(others).map(ToString::to_string).collect();
+        Self { signs: signs.to_string(), verifies }
+    }
 }
 
 /// The hash of the whole state at an index.
@@ -161,7 +185,11 @@ pub(crate) async fn show(
     caller: Authenticated,
 ) -> Result<Answer<ClusterStatus>, Problem> {
     caller.require(Right::ReadGovernance)?;
+    let heard = api.replica.secrets_of_members().await;
     let (status, state) = (api.replica.status(), api.replica.state());
+    let secrets: Members =
+        status.members.iter().map(|member| (member.id, heard.get(&member.id).cloned())).collect();
+    let known_outside = state.given_up().map(|(secret, _)| secret).collect();
     let (servers, versions) = state.catalog_size();
     Ok(Answer(ClusterStatus {
         cluster_id: status.cluster_id.map(|id| format!("{id:032x}")),
@@ -181,7 +209,7 @@ pub(crate) async fn show(
         term: status.term,
         sealed: status.sealed,
         leader_session: status.session.clone().map(ShownSession::from),
-        members: status.members.iter().map(|member| shape(member, &state)).collect(),
+        members: status.members.iter().map(|member| shape(member, heard.get(&member.id), &state)).collect(),
         checkpoint: status.checkpoint.as_ref().map(shown),
         incarnation: state.incarnation(),
         hold: state.hold().map(|hold| ShownHold { until: hold.until.to_string() }),
@@ -191,6 +219,7 @@ pub(crate) async fn show(
             sent: status.snapshots_sent,
         },
         catalog: Catalog { servers, versions },
+        secrets: Rotation::judge(&secrets, &known_outside),
         index: state.applied(),
     }))
 }
@@ -239,11 +268,23 @@ fn lease(api: &Api, status: &Status, state: &Registry) -> ShownLease {
 /// Rest between two tries to take a drained node off the roster.
 const SEAL_LOOK: Duration = Duration::from_millis(20);
 
+/// How a node is removed.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RemoveQuery {
+    /// Whether somebody else may have its data: then the cluster secret must be changed.
+    #[serde(default)]
+    compromised: bool,
+}
+
 /// Remove a node for good: it issues nothing from then on, leaves the roster and then Raft.
 ///
-/// The receipt says how every node, the removed one too, came to obey. After 202 repeat the request to go on.
+/// The receipt says how every node, the removed one too, came to obey. After 202 repeat the request to go on. With
+/// `compromised` the cluster secrets in force are given up: they let nobody join any more, and the status of the cluster
+/// says so until no node has them in force.
 #[utoipa::path(
-    delete, path = "/v1/cluster/members/{id}", tag = "cluster", params(("id" = String, Path)),
+    delete, path = "/v1/cluster/members/{id}", tag = "cluster",
+    params(("id" = String, Path), RemoveQuery),
     responses(
         (status = 200, description = "The node issues nothing any more", body = Receipt),
         (status = 202, description = "It is draining: repeat the request", body = ProblemBody),
@@ -254,10 +295,14 @@ pub(crate) async fn remove(
     State(api): State<Arc<Api>>,
     caller: Authenticated,
     Path(id): Path<String>,
+    Query(RemoveQuery { compromised }): Query<RemoveQuery>,
 ) -> Result<Answer<Receipt>, Problem> {
     caller.require(Right::Operate)?;
     let node = parse_node(&id)?;
     let state = api.replica.state();
+    if compromised {
+        give_up_secrets(&api, &caller, node).await?;
+    }
     if state.has_departed(node) {
         return Ok(Answer(Receipt { unchanged: true, ..Receipt::sealed(state.applied(), &[]) }));
     }
@@ -268,6 +313,16 @@ pub(crate) async fn remove(
     let drained = api.write(&caller, Command::DrainNode(node)).await?;
     leave(&api, &caller, node).await?;
     Ok(Answer(drained.into()))
+}
+
+/// Notes that whoever has `node` knows the secrets that are in force on any member. First of all, so that the removed
+/// node cannot come back as another by them.
+async fn give_up_secrets(api: &Api, caller: &Authenticated, node: NodeId) -> Result<(), Problem> {
+    let heard = api.replica.secrets_of_members().await;
+    let secrets: BTreeSet<_> = heard.into_values().flat_map(|secrets| secrets.verifies).collect();
+    let command = Command::GiveUpSecrets { node, secrets: secrets.into_iter().collect() };
+    // The caller's name for the request is for the draining.
+    api.write_unnamed(caller, command).await.map(|_| ())
 }
 
 /// Takes the node off the roster. The seal of its draining is on record a moment after it is complete.
@@ -324,7 +379,7 @@ fn shown(checkpoint: &Checkpoint) -> ShownCheckpoint {
     ShownCheckpoint { index: checkpoint.index, hash: hex(&checkpoint.hash) }
 }
 
-fn shape(member: &MemberStatus, state: &Registry) -> ShownMember {
+fn shape(member: &MemberStatus, secrets: Option<&SecretsInForce>, state: &Registry) -> ShownMember {
     let on_roster = state.member(member.id).map(|member| member.state);
     ShownMember {
         id: member.id.to_string(),
@@ -338,6 +393,7 @@ fn shape(member: &MemberStatus, state: &Registry) -> ShownMember {
         },
         lag: member.lag,
         version: member.record.version.clone(),
+        secrets: secrets.map(ShownSecrets::from),
     }
 }
 

@@ -145,7 +145,7 @@ pub(crate) async fn list(
     let mut query = parameters.into_query(&api)?;
     let Page { items, next } = api.replica.state().list(&query, reader.viewer());
     query.after = next;
-    Ok(Json(ServerList::new(&items, api.cursors.write(&query))))
+    Ok(Json(ServerList::new(&items, api.cursors().write(&query))))
 }
 
 /// All versions of a server, the newest first.
@@ -257,7 +257,7 @@ impl Parameters {
     fn into_query(self, api: &Api) -> Result<ListQuery, Problem> {
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
         if let Some(cursor) = self.cursor {
-            let query = api.cursors.read(&cursor, limit);
+            let query = api.cursors().read(&cursor, limit);
             return query.ok_or_else(|| {
                 Problem::invalid("`cursor` is not one of ours: pass `metadata.nextCursor` on unchanged")
             });

@@ -2,7 +2,7 @@
 
 use super::failure::{Exit, Failure};
 use super::{new_token, output, say, secret_file};
-use crate::serve::read_secret;
+use crate::secret_files::read_secret;
 use hapi_raft::{BootstrapError, ClusterSecret};
 use hapi_registry_state::{Outcome, PresentedToken};
 use std::path::PathBuf;

@@ -29,6 +29,7 @@ const FIELDS: &[table::Column] = &[
     ("on hold until", "/hold/until"),
     ("checkpoint", "/checkpoint/index"),
     ("state hash", "/checkpoint/hash"),
+    ("change secret", "/secrets/due"),
 ];
 
 const MEMBERS: &[table::Column] = &[
@@ -37,8 +38,16 @@ const MEMBERS: &[table::Column] = &[
     ("STATE", "/state"),
     ("LAG", "/lag"),
     ("VERSION", "/version"),
+    ("SECRETS", "/secrets/verifies"),
     ("HTTP", "/http"),
     ("PEER", "/peer"),
+];
+
+const SECRETS: &[table::Column] = &[
+    ("NODE", "/id"),
+    ("SIGNS WITH", "/secrets/signs"),
+    ("VERIFIES", "/secrets/verifies"),
+    ("HTTP", "/http"),
 ];
 
 /// Show the cluster, and compare its nodes.
@@ -60,12 +69,25 @@ pub(crate) enum Cluster {
   hapi-registry cluster checkpoint
       The index and the hash that every node must arrive at.")]
     Checkpoint(On),
+    /// Show which cluster secrets each node has in force, and the next step of changing them; with an auditor, moderator
+    /// or operator token.
+    ///
+    /// Secrets are named by fingerprints, from which nothing of them can be told. A change has three steps, each on every
+    /// node before the next: the new secret becomes the second one of `cluster.secret_file`; it becomes the first, the
+    /// old one the second; the old one goes. Nodes take over what is in the files within five seconds, at once on
+    /// SIGHUP, or when they start.
+    #[command(after_help = "Example:
+  hapi-registry cluster secrets
+      Whether all nodes have taken a step, and what to do next.")]
+    Secrets(On),
     /// Remove a node for good, with an operator token: it issues no more, and leaves the cluster.
     ///
     /// Its id is never used again. Until every node is bound by it, or cannot issue any more, the removal waits.
     #[command(after_help = "Example:
   hapi-registry cluster remove 00c0ffee00c0ffee
-      When it has succeeded, this node issues nothing any more, wherever it is.")]
+      When it has succeeded, this node issues nothing any more, wherever it is.
+  hapi-registry cluster remove 00c0ffee00c0ffee --compromised
+      Also when somebody else may have its data: the cluster secret must be changed then.")]
     Remove(Remove),
     /// Let another voter lead, with an operator token.
     #[command(after_help = "Example:
@@ -89,6 +111,10 @@ pub(crate) struct On {
 pub(crate) struct Remove {
     /// Its id, or its base URL, as `cluster status` shows them
     node: String,
+    /// Somebody else may know what it knows: give up the cluster secrets in force. They let nobody join from now on;
+    /// `cluster secrets` leads through their change. Goes for a node that was removed before, too
+    #[arg(long)]
+    compromised: bool,
     #[command(flatten)]
     follow: Follow,
     #[command(flatten)]
@@ -127,6 +153,11 @@ impl Cluster {
                 let answer = session.act(Method::POST, "/v1/cluster/checkpoint").await?;
                 session.show(&answer, checkpoint)
             }
+            Self::Secrets(On { remote }) => {
+                let session = remote.session()?;
+                let answer = session.get("/v1/cluster").await?;
+                session.show(&answer, secrets)
+            }
             Self::Remove(remove) => remove.run().await,
             Self::TransferLeader(transfer) => transfer.run().await,
             Self::Seal(Seal { index, follow, remote }) => {
@@ -145,9 +176,13 @@ impl Remove {
             Ok(node) => node,
             Err(_) => found_at(&session.get("/v1/cluster").await?, &self.node)?,
         };
-        let path = format!("/v1/cluster/members/{node}");
+        let query = if self.compromised { "?compromised=true" } else { "" };
+        let path = format!("/v1/cluster/members/{node}{query}");
         let receipt = self.follow.write(&session, Method::DELETE, &path, None).await?;
-        session.show(&receipt, |receipt| removed(node, receipt))
+        session.show(&receipt, |receipt| {
+            let text = removed(node, receipt);
+            if self.compromised { format!("{text}\n{GIVEN_UP}") } else { text }
+        })
     }
 }
 
@@ -174,6 +209,9 @@ impl TransferLeader {
     }
 }
 
+const GIVEN_UP: &str =
+    "whoever has it knows the cluster secret: change it now, see `hapi-registry cluster secrets`";
+
 fn removed(node: NodeId, receipt: &Value) -> String {
     let index = &receipt["index"];
     format!("node {node} issues no more since index {index}, and leaves the cluster{}", covers(receipt))
@@ -181,6 +219,19 @@ fn removed(node: NodeId, receipt: &Value) -> String {
 
 fn sealed(receipt: &Value) -> String {
     format!("index {} binds every node{}", receipt["index"], covers(receipt))
+}
+
+fn secrets(answer: &Value) -> String {
+    let members = answer["members"].as_array().into_iter().flatten();
+    let secrets = &answer["secrets"];
+    let compromised = match secrets["compromised"].as_array() {
+        Some(known) if !known.is_empty() => {
+            format!("\na removed node knows {}\n", table::cell(secrets.get("compromised")))
+        }
+        _ => String::new(),
+    };
+    let next = table::printable(secrets["next"].as_str().unwrap_or("-"));
+    format!("{}{compromised}\nnext: {next}", table::table(SECRETS, members))
 }
 
 /// A leader is a voter; people look for the word.
@@ -219,10 +270,10 @@ mod tests {
         applied:     7
         committed:   8
 
-        NODE  ROLE     STATE   LAG  VERSION  HTTP  PEER
-        a1    voter    active  1    -        -     -
-        b2    leader   active  0    -        -     -
-        c3    learner  active  5    -        -     -
+        NODE  ROLE     STATE   LAG  VERSION  SECRETS  HTTP  PEER
+        a1    voter    active  1    -        -        -     -
+        b2    leader   active  0    -        -        -     -
+        c3    learner  active  5    -        -        -     -
         ");
     }
 
@@ -255,8 +306,31 @@ mod tests {
         its floor:      19
         pending seals:  18, 19
 
-        NODE  ROLE    STATE     LAG  VERSION  HTTP  PEER
-        a1    leader  draining  0    -        -     -
+        NODE  ROLE    STATE     LAG  VERSION  SECRETS  HTTP  PEER
+        a1    leader  draining  0    -        -        -     -
+        ");
+    }
+
+    #[test]
+    fn the_secrets_of_each_node_and_the_next_step_are_shown() {
+        let member = |id: &str, verifies: &[&str]| {
+            json!({"id": id, "http": format!("http://{id}"), "secrets": {
+                "signs": verifies[0], "verifies": verifies,
+            }})
+        };
+        let answer = json!({
+            "members": [member("a1", &["0a0a0a0a0a0a", "0b0b0b0b0b0b"]), member("b2", &["0a0a0a0a0a0a"]), {"id": "c3"}],
+            "secrets": {"compromised": ["0a0a0a0a0a0a"], "due": true, "next": "no word from c3: see to that"},
+        });
+        insta::assert_snapshot!(secrets(&answer), @r"
+        NODE  SIGNS WITH    VERIFIES                    HTTP
+        a1    0a0a0a0a0a0a  0a0a0a0a0a0a, 0b0b0b0b0b0b  http://a1
+        b2    0a0a0a0a0a0a  0a0a0a0a0a0a                http://b2
+        c3    -             -                           -
+
+        a removed node knows 0a0a0a0a0a0a
+
+        next: no word from c3: see to that
         ");
     }
 

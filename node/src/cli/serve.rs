@@ -9,6 +9,7 @@ mod slots;
 use super::{Failure, say};
 use crate::config::{self, Config};
 use crate::faults::{self, FaultError};
+use crate::secret_files::SecretError;
 use crate::serve::{self, ServeError};
 use hapi_registry_state::NodeId;
 use std::net::SocketAddr;
@@ -87,14 +88,17 @@ impl From<FaultError> for Failure {
     }
 }
 
+impl From<SecretError> for Failure {
+    fn from(error: SecretError) -> Self {
+        Self::usage(error.to_string()).hint("name the file with --secret-file or HAPI_CLUSTER_SECRET_FILE")
+    }
+}
+
 impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
-        let message = error.to_string();
         match error {
-            ServeError::SecretFile { .. } | ServeError::WeakSecret { .. } => {
-                Self::usage(message).hint("name the file with --secret-file or HAPI_CLUSTER_SECRET_FILE")
-            }
-            _ => Self::refused(message),
+            ServeError::Secret(error) => error.into(),
+            error => Self::refused(error.to_string()),
         }
     }
 }

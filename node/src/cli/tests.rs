@@ -91,6 +91,7 @@ fn the_verbs_are_those_that_are_documented() {
     audit
     cluster status
     cluster checkpoint
+    cluster secrets
     cluster remove
     cluster transfer-leader
     cluster seal

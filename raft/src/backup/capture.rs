@@ -2,10 +2,7 @@
 
 use crate::{
     ProposeError, Replica,
-    backup::{
-        file::{self, Header, Origin},
-        fingerprint,
-    },
+    backup::file::{self, Header, Origin},
     machine::Checkpoint,
 };
 use hapi_registry_state::{Command, Outcome, Principal, Registry, Rejection};
@@ -94,7 +91,7 @@ impl Replica {
             cluster_id,
             issuer: node.facts.issuer.clone(),
             lease_duration_ms: node.facts.lease_duration_ms,
-            secrets: self.secrets().iter().map(fingerprint).collect(),
+            secrets: self.secrets().verifies,
             version: node.version.clone(),
         };
         let header = Header::new(origin, &registry, checkpoint.hash, node.environment.now());

@@ -1,10 +1,11 @@
 //! The backup file: a snapshot file with a header of its own.
 
 use crate::wire::{self, WireError};
-use hapi_registry_state::{Registry, Timestamp, snapshot};
+use hapi_registry_state::{Registry, SecretFingerprint, Timestamp, snapshot};
 use hapi_storage::{SnapshotFile, SnapshotStream};
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeSet,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -24,7 +25,7 @@ pub(crate) struct Header {
     /// How long its leases last.
     pub(crate) lease_duration_ms: u64,
     /// Which secrets its nodes have.
-    pub(crate) secrets: Vec<[u8; 32]>,
+    pub(crate) secrets: BTreeSet<SecretFingerprint>,
     /// The version of the program that wrote it.
     pub(crate) version: String,
     /// When.
@@ -43,7 +44,7 @@ pub(crate) struct Origin {
     pub(crate) cluster_id: u128,
     pub(crate) issuer: String,
     pub(crate) lease_duration_ms: u64,
-    pub(crate) secrets: Vec<[u8; 32]>,
+    pub(crate) secrets: BTreeSet<SecretFingerprint>,
     pub(crate) version: String,
 }
 

@@ -15,10 +15,3 @@ pub use found::Founded;
 pub(crate) use found::check_finished;
 pub use restore::{RestoreError, Restored, Restoring, recover, restore};
 pub(crate) use salvage::note_secrets;
-
-use crate::ClusterSecret;
-
-/// What of a secret may stand in a file: enough to recognise it, nothing to guess it by but the secret itself.
-pub(crate) fn fingerprint(secret: &ClusterSecret) -> [u8; 32] {
-    secret.derive("fingerprint in backups v1")
-}

@@ -4,14 +4,14 @@ use crate::{
     ClusterFacts, ClusterSecret, Environment, StartError,
     backup::{
         file::BackupFile,
-        fingerprint,
         found::{self, Founded},
         salvage::{Salvaged, salvage},
     },
     lease::clock::Terms,
 };
-use hapi_registry_state::{Command, Entry, Outcome, Principal, Registry, Timestamp};
+use hapi_registry_state::{Command, Entry, Outcome, Principal, Registry, SecretFingerprint, Timestamp};
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -75,8 +75,8 @@ pub enum RestoreError {
     },
     /// The old cluster has this secret.
     #[error(
-        "this is the cluster secret of the old cluster: a part of that one which still runs would go on in this \
-         one's name. Make a new secret"
+        "this is the cluster secret of the old cluster, or one that it gave up: a part of that one which still runs \
+         would go on in this one's name. Make a new secret"
     )]
     SameSecret,
     /// The instant lies in the future.
@@ -100,7 +100,7 @@ struct Legacy {
     registry: Registry,
     facts: ClusterFacts,
     cluster_id: u128,
-    secrets: Vec<[u8; 32]>,
+    secrets: BTreeSet<SecretFingerprint>,
     committed: u64,
 }
 
@@ -148,7 +148,8 @@ async fn begin(
 ) -> Result<Restored, RestoreError> {
     check_folder(restoring.data_dir)?;
     let Legacy { mut registry, facts, cluster_id: from, secrets, committed } = legacy;
-    if secrets.contains(&fingerprint(restoring.secret)) {
+    let secret = restoring.secret.fingerprint();
+    if secrets.contains(&secret) || registry.is_given_up(secret).is_some() {
         return Err(RestoreError::SameSecret);
     }
     let (index, hash) = (registry.applied(), registry.hash());

@@ -2,21 +2,20 @@
 
 use crate::{
     ClusterFacts, ClusterSecret, StartError,
-    backup::fingerprint,
     formation::{desk, phase::Phase},
     snapshot::{Image, shelf::Shelf},
     start,
     types::{Logged, TypeConfig},
     wire,
 };
-use hapi_registry_state::Registry;
+use hapi_registry_state::{Registry, SecretFingerprint};
 use hapi_storage::{MetaStore, Options, Storage};
 use openraft::{
     EntryPayload,
     storage::{RaftLogReader, RaftLogStorage},
 };
 use serde::de::DeserializeOwned;
-use std::{io, path::Path};
+use std::{collections::BTreeSet, io, path::Path};
 use tokio::task::spawn_blocking;
 
 /// Where it stands which secrets a node had when it ran last.
@@ -30,14 +29,14 @@ pub(crate) struct Salvaged {
     pub(crate) registry: Registry,
     pub(crate) facts: ClusterFacts,
     pub(crate) cluster_id: u128,
-    pub(crate) secrets: Vec<[u8; 32]>,
+    pub(crate) secrets: BTreeSet<SecretFingerprint>,
     /// The last entry that it knew to be committed.
     pub(crate) committed: u64,
 }
 
 /// Notes by which secrets this node runs, for whoever has to recover from its folder.
 pub(crate) async fn note_secrets(meta: &MetaStore, secrets: &[ClusterSecret]) -> Result<(), StartError> {
-    let noted: Vec<[u8; 32]> = secrets.iter().map(fingerprint).collect();
+    let noted: BTreeSet<SecretFingerprint> = secrets.iter().map(ClusterSecret::fingerprint).collect();
     let failed = |error: &dyn std::fmt::Display| StartError::Config(format!("the noted secrets: {error}"));
     let bytes = wire::encode(&noted).map_err(|error| failed(&error))?;
     if meta.get(SECRETS).map_err(|error| failed(&error))?.as_deref() == Some(&bytes) {

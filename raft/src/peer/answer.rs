@@ -8,15 +8,16 @@ use crate::{
     peer::message::{
         Abdicate, Ask, Bootstrap, Confirm, Handover, HandoverAnswer, Hello, Invite, Join, JoinAnswer,
         LeaseAnswer, LeaseRequest, PreVoteMessage, Propose, ProposeAnswer, ReadIndex, ReadIndexAnswer,
-        Refusal, Release, SealAnswer, SealRequest, SnapshotBegin, SnapshotChunk, SnapshotInstall,
-        SnapshotProgress, VoteMessage,
+        Refusal, Release, SealAnswer, SealRequest, SecretsRequest, SnapshotBegin, SnapshotChunk,
+        SnapshotInstall, SnapshotProgress, VoteMessage,
     },
     propose::{arrival_deadline, check_size, may_travel},
+    secrets::SecretsInForce,
     trace,
     types::{TypeConfig, Vote},
     versions,
 };
-use hapi_registry_state::{NodeId, Principal};
+use hapi_registry_state::{GivenUp, NodeId, Principal};
 use openraft::{
     alias::SnapshotOf,
     async_runtime::watch::WatchReceiver,
@@ -26,7 +27,7 @@ use openraft::{
         TransferLeaderResponse, VoteResponse,
     },
 };
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 /// A message that this node can answer. The gate of its route has been passed.
 pub(crate) trait Answer: Ask {
@@ -99,6 +100,15 @@ impl Answer for Join {
         }
         if let Some((name, ours, theirs)) = node.facts.difference(&self.0.facts) {
             let text = format!("{name} is {theirs} there and {ours} in the cluster");
+            tracing::warn!(node = format_args!("{:016x}", self.0.node), "refused to take in a node: {text}");
+            return Ok(JoinAnswer::Refused(text));
+        }
+        if let Some(given_up) = node.published.state().is_given_up(caller.secret) {
+            let (secret, GivenUp { node: removed, .. }) = (caller.secret, given_up);
+            let text = format!(
+                "the cluster secret {secret} is given up, since node {removed} knows it, which was removed as \
+                 compromised: start with the new one"
+            );
             tracing::warn!(node = format_args!("{:016x}", self.0.node), "refused to take in a node: {text}");
             return Ok(JoinAnswer::Refused(text));
         }
@@ -279,5 +289,15 @@ impl Answer for SnapshotInstall {
         let image = node.arrival.complete(self.sha256).await?;
         let snapshot = SnapshotOf::<TypeConfig, _> { meta: self.meta, snapshot: image };
         node.raft.install_full_snapshot(self.vote, snapshot).await.map_err(unable)
+    }
+}
+
+impl Answer for SecretsRequest {
+    async fn answer(
+        self,
+        node: &Arc<Node>,
+        _caller: &Peer,
+    ) -> Result<BTreeMap<u64, SecretsInForce>, Refusal> {
+        Ok(node.secrets_heard())
     }
 }

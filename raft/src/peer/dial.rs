@@ -3,14 +3,14 @@
 use crate::{
     certificate::{ANY_PEER, Peer},
     peer::resolve::{Names, ResolveError},
-    tls::Tls,
+    tls::{Keys, Tls},
 };
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::pki_types::ServerName;
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::{net::TcpStream, time::timeout};
 
@@ -27,6 +27,23 @@ const WINDOW_BYTES: u32 = 4 << 20;
 
 /// Sends requests over one connection; clones share it.
 pub(crate) type Sender = SendRequest<Full<Bytes>>;
+
+/// An open connection, and who is at the other end. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    pub(crate) sender: Sender,
+    pub(crate) peer: Peer,
+    /// What it was made with.
+    pub(crate) keys: Arc<Keys>,
+    tls: Tls,
+}
+
+impl Connection {
+    /// Whether a new request may go over it. After an exchange of secrets another connection is made.
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.sender.is_closed() && self.tls.are_current(&self.keys)
+    }
+}
 
 /// Why no connection was made. Nothing was sent.
 #[derive(Debug, Error)]
@@ -79,7 +96,7 @@ impl Dialer {
         &self,
         target: &str,
         accept: impl Fn(&Peer) -> Result<(), String>,
-    ) -> Result<(Sender, Peer), DialError> {
+    ) -> Result<Connection, DialError> {
         let mut last = DialError::Resolve(ResolveError::Form(target.into()));
         for address in self.names.lookup(target).await? {
             match self.dial_address(address, &accept).await {
@@ -94,7 +111,7 @@ impl Dialer {
         &self,
         address: SocketAddr,
         accept: impl Fn(&Peer) -> Result<(), String>,
-    ) -> Result<(Sender, Peer), DialError> {
+    ) -> Result<Connection, DialError> {
         let late = |_| DialError::Connect { address, source: io::ErrorKind::TimedOut.into() };
         timeout(DIAL_TIMEOUT, self.handshake(address, accept)).await.map_err(late)?
     }
@@ -103,26 +120,43 @@ impl Dialer {
         &self,
         address: SocketAddr,
         accept: impl Fn(&Peer) -> Result<(), String>,
-    ) -> Result<(Sender, Peer), DialError> {
+    ) -> Result<Connection, DialError> {
         let stream =
             TcpStream::connect(address).await.map_err(|source| DialError::Connect { address, source })?;
         stream.set_nodelay(true).map_err(|source| DialError::Connect { address, source })?;
         #[expect(clippy::expect_used, reason = "a constant name, parsed in tests at every connection")]
         let name = ServerName::try_from(ANY_PEER).expect("a DNS name");
         let failed = |source| DialError::Handshake { address, source };
-        let tls = self.tls.connector.connect(name, stream).await.map_err(failed)?;
+        let keys = Arc::clone(&self.tls.keys());
+        let stream = keys.connector.connect(name, stream).await.map_err(failed)?;
         let wrong = |reason| DialError::WrongPeer { address, reason };
-        let peer = Peer::of(tls.get_ref().1.peer_certificates()).map_err(|error| wrong(error.to_string()))?;
+        let peer =
+            keys.peer(stream.get_ref().1.peer_certificates()).map_err(|error| wrong(error.to_string()))?;
         accept(&peer).map_err(wrong)?;
-        let (sender, connection) =
-            http2().handshake(TokioIo::new(tls)).await.map_err(|e| failed(io::Error::other(e)))?;
-        tokio::spawn(async move {
-            // Whoever waits for an answer hears of the end, too; here it is only worth a trace.
-            if let Err(error) = connection.await {
-                tracing::debug!(%address, %error, "peer connection ended");
-            }
-        });
-        Ok((sender, peer))
+        let (sender, running) =
+            http2().handshake(TokioIo::new(stream)).await.map_err(|e| failed(io::Error::other(e)))?;
+        let connection = Connection { sender, peer, keys, tls: self.tls.clone() };
+        tokio::spawn(run(running, address, peer, connection.keys.clone(), self.tls.clone()));
+        Ok(connection)
+    }
+}
+
+/// Runs a connection until it ends, and a little longer than its secrets are in force.
+async fn run(
+    running: impl Future<Output = hyper::Result<()>>,
+    address: SocketAddr,
+    peer: Peer,
+    keys: Arc<Keys>,
+    tls: Tls,
+) {
+    let mut running = std::pin::pin!(running);
+    let ended = tokio::select! {
+        ended = &mut running => ended,
+        () = tls.exchanged(&keys) => timeout(tls.farewell(&peer), running).await.unwrap_or(Ok(())),
+    };
+    // Whoever waits for an answer hears of the end, too; here it is only worth a trace.
+    if let Err(error) = ended {
+        tracing::debug!(%address, %error, "peer connection ended");
     }
 }
 

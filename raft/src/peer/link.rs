@@ -3,15 +3,15 @@
 use crate::{
     certificate::Peer,
     peer::{
-        dial::{DialError, Sender},
+        dial::{Connection, DialError},
         message::{Ask, Refusal},
         route::Route,
     },
-    trace, wire,
+    secrets, trace, wire,
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{Request, Response, StatusCode, Uri, uri::PathAndQuery};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, uri::PathAndQuery};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use std::{sync::Arc, time::Duration};
@@ -57,8 +57,13 @@ impl AskError {
 /// Makes a connection.
 type Dial = Box<dyn Fn() -> BoxFuture<'static, Result<Connection, DialError>> + Send + Sync>;
 
-/// A connection, and who is at the other end.
-pub(crate) type Connection = (Sender, Peer);
+/// An answer, and what came with it.
+pub(crate) struct Reply<T> {
+    pub(crate) answer: T,
+    /// Who has answered.
+    pub(crate) peer: Peer,
+    pub(crate) headers: HeaderMap,
+}
 
 /// A connection that is made when needed. Several requests share it at once.
 pub(crate) struct Link {
@@ -79,7 +84,7 @@ impl Link {
         self: &Arc<Self>,
         message: &A,
         within: Duration,
-    ) -> Result<(A::Answer, Peer), AskError> {
+    ) -> Result<Reply<A::Answer>, AskError> {
         let body = wire::encode(message).map_err(|error| AskError::Unsendable(error.to_string()))?;
         self.send::<A>(body.into(), within).await
     }
@@ -89,17 +94,30 @@ impl Link {
         self: &Arc<Self>,
         body: Bytes,
         within: Duration,
-    ) -> Result<(A::Answer, Peer), AskError> {
+    ) -> Result<Reply<A::Answer>, AskError> {
         let (bytes, limit) = (body.len(), A::ROUTE.limit());
         if bytes > limit {
             let text = format!("{bytes} bytes are more than the {limit} that {} may have", A::ROUTE.path());
             return Err(AskError::Unsendable(text));
         }
         let deadline = Instant::now() + within;
+        // The other end may close a connection, for an exchange of secrets say, just when it was chosen.
+        match self.try_send::<A>(body.clone(), within, deadline).await {
+            Err(AskError::NotSent) => self.try_send::<A>(body, within, deadline).await,
+            answered => answered,
+        }
+    }
+
+    async fn try_send<A: Ask>(
+        self: &Arc<Self>,
+        body: Bytes,
+        within: Duration,
+        deadline: Instant,
+    ) -> Result<Reply<A::Answer>, AskError> {
         let connected = timeout_at(deadline, self.connection()).await;
-        let (sender, peer) = connected.map_err(|_| AskError::Unreached(within))??;
-        let answered = timeout_at(deadline, exchange::<A>(sender, body)).await;
-        Ok((answered.map_err(|_| AskError::Late(within))??, peer))
+        let connection = connected.map_err(|_| AskError::Unreached(within))??;
+        let answered = timeout_at(deadline, exchange::<A>(connection, body)).await;
+        answered.map_err(|_| AskError::Late(within))?
     }
 
     async fn connection(self: &Arc<Self>) -> Result<Connection, DialError> {
@@ -125,17 +143,21 @@ impl Link {
 }
 
 fn alive(connection: Option<&Connection>) -> Option<Connection> {
-    connection.filter(|(sender, _)| !sender.is_closed()).cloned()
+    connection.filter(|connection| connection.is_usable()).cloned()
 }
 
-async fn exchange<A: Ask>(mut sender: Sender, body: Bytes) -> Result<A::Answer, AskError> {
+async fn exchange<A: Ask>(connection: Connection, body: Bytes) -> Result<Reply<A::Answer>, AskError> {
+    let Connection { mut sender, peer, keys, .. } = connection;
     sender.ready().await.map_err(|_| AskError::NotSent)?;
-    let response = sender.try_send_request(request(A::ROUTE, body)).await.map_err(|mut error| {
+    let mut request = request(A::ROUTE, body);
+    request.headers_mut().insert(secrets::HEADER, keys.header.clone());
+    let response = sender.try_send_request(request).await.map_err(|mut error| {
         // The request comes back exactly if none of it was written.
         let unsent = error.take_message().is_some();
         if unsent { AskError::NotSent } else { AskError::Lost(error.error().to_string()) }
     })?;
-    answer::<A>(response).await
+    let headers = response.headers().clone();
+    Ok(Reply { answer: answer::<A>(response).await?, peer, headers })
 }
 
 fn request(route: Route, body: Bytes) -> Request<Full<Bytes>> {

@@ -5,6 +5,7 @@ use crate::{
     formation::phase::{Invitation, InviteAnswer, Sighting},
     lease::{holder::Grant, session::Covered},
     peer::route::Route,
+    secrets::SecretsInForce,
     types::{PeerNode, SnapshotMeta, TypeConfig, Vote},
 };
 use hapi_registry_state::{Command, Outcome, Principal, RequestKey};
@@ -13,6 +14,7 @@ use openraft::raft::{
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
 use thiserror::Error;
 
 /// A message that is answered.
@@ -50,6 +52,7 @@ ask! {
     SnapshotBegin => SnapshotProgress, SnapshotBegin;
     SnapshotChunk => SnapshotProgress, SnapshotChunk;
     SnapshotInstall => SnapshotResponse<TypeConfig>, SnapshotInstall;
+    SecretsRequest => BTreeMap<u64, SecretsInForce>, Secrets;
 }
 
 /// Who I am and what I know. Both sides send one.
@@ -224,6 +227,10 @@ pub(crate) struct SnapshotInstall {
     pub(crate) meta: SnapshotMeta,
     pub(crate) sha256: [u8; 32],
 }
+
+/// Which secrets do the members have in force, as far as you have heard of late?
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SecretsRequest;
 
 /// Why a request was turned away before anything was done about it.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]

@@ -5,10 +5,11 @@ use crate::{
     directory::{Directory, Standing},
     peer::{
         dial::{DialError, Dialer},
-        link::{AskError, Link},
+        link::{AskError, Link, Reply},
         message::Ask,
         route::Lane,
     },
+    secrets::Heard,
     trace,
 };
 use bytes::Bytes;
@@ -25,17 +26,30 @@ pub(crate) struct Pool {
     dialer: Dialer,
     directory: Arc<Directory>,
     sent: IntCounterVec,
+    heard: Heard,
     members: Mutex<HashMap<(u64, Lane), Arc<Link>>>,
     strangers: Mutex<HashMap<SocketAddr, Arc<Link>>>,
 }
 
 impl Pool {
     pub(crate) fn new(dialer: Dialer, directory: Arc<Directory>, sent: IntCounterVec) -> Arc<Self> {
-        Arc::new(Self { dialer, directory, sent, members: Mutex::default(), strangers: Mutex::default() })
+        Arc::new(Self {
+            dialer,
+            directory,
+            sent,
+            heard: Heard::default(),
+            members: Mutex::default(),
+            strangers: Mutex::default(),
+        })
     }
 
     pub(crate) fn dialer(&self) -> &Dialer {
         &self.dialer
+    }
+
+    /// What members say of their secrets.
+    pub(crate) fn heard(&self) -> &Heard {
+        &self.heard
     }
 
     /// Asks the member `node`, whose pinned key is demanded.
@@ -47,7 +61,8 @@ impl Pool {
         within: Duration,
     ) -> Result<A::Answer, AskError> {
         self.count::<A>();
-        Ok(trace::asking(A::ROUTE, node, self.member(node, lane).ask(message, within)).await?.0)
+        let reply = trace::asking(A::ROUTE, node, self.member(node, lane).ask(message, within)).await?;
+        Ok(self.listen(node, reply))
     }
 
     /// As [`Self::ask`], for a body that is encoded already.
@@ -59,7 +74,13 @@ impl Pool {
         within: Duration,
     ) -> Result<A::Answer, AskError> {
         self.count::<A>();
-        Ok(self.member(node, lane).send::<A>(body, within).await?.0)
+        Ok(self.listen(node, self.member(node, lane).send::<A>(body, within).await?))
+    }
+
+    /// Takes the answer of a member, and what it says beside.
+    fn listen<T>(&self, node: u64, reply: Reply<T>) -> T {
+        self.heard.note(node, &reply.headers);
+        reply.answer
     }
 
     /// Asks whoever listens at `address` and proves the secret, and tells who that was.
@@ -70,7 +91,8 @@ impl Pool {
         within: Duration,
     ) -> Result<(A::Answer, Peer), AskError> {
         self.count::<A>();
-        self.stranger(address).ask(message, within).await
+        let Reply { answer, peer, .. } = self.stranger(address).ask(message, within).await?;
+        Ok((answer, peer))
     }
 
     /// Forgets connections to all addresses but these.

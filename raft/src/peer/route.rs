@@ -48,6 +48,7 @@ pub(crate) enum Route {
     SnapshotBegin,
     SnapshotChunk,
     SnapshotInstall,
+    Secrets,
 }
 
 /// What a request may hold unless its kind needs more.
@@ -63,7 +64,7 @@ pub(crate) const COMMAND_BYTES: usize = (1 << 20) - (16 << 10);
 pub(crate) const CHUNK_BYTES: usize = 1 << 20;
 
 impl Route {
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Hello,
         Self::Invite,
         Self::Release,
@@ -83,6 +84,7 @@ impl Route {
         Self::SnapshotBegin,
         Self::SnapshotChunk,
         Self::SnapshotInstall,
+        Self::Secrets,
     ];
 
     /// The label in metrics.
@@ -111,6 +113,7 @@ impl Route {
             Self::SnapshotBegin => "/snapshot_begin",
             Self::SnapshotChunk => "/snapshot_chunk",
             Self::SnapshotInstall => "/snapshot_install",
+            Self::Secrets => "/secrets",
         }
     }
 

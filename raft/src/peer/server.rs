@@ -8,11 +8,12 @@ use crate::{
         answer::Answer,
         message::{
             Abdicate, Bootstrap, Confirm, Handover, Hello, Invite, Join, LeaseRequest, PreVoteMessage,
-            Propose, ReadIndex, Refusal, Release, SealRequest, SnapshotBegin, SnapshotChunk, SnapshotInstall,
-            VoteMessage,
+            Propose, ReadIndex, Refusal, Release, SealRequest, SecretsRequest, SnapshotBegin, SnapshotChunk,
+            SnapshotInstall, VoteMessage,
         },
         route::{Gate, Route},
     },
+    secrets,
     tls::Tls,
     trace,
     types::TypeConfig,
@@ -25,7 +26,8 @@ use axum::{
     routing::post,
 };
 use bytes::Bytes;
-use http::StatusCode;
+use hapi_registry_state::NodeId;
+use http::{HeaderMap, StatusCode};
 use hyper::server::conn::http2::Builder;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -33,6 +35,7 @@ use hyper_util::{
 };
 use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest};
 use std::{
+    pin::pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -91,10 +94,11 @@ async fn connection(
     places: &Semaphore,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     stream.set_nodelay(true)?;
-    let stream = timeout(HANDSHAKE_TIMEOUT, tls.acceptor.accept(stream)).await??;
+    let keys = Arc::clone(&tls.keys());
+    let stream = timeout(HANDSHAKE_TIMEOUT, keys.acceptor.accept(stream)).await??;
     let _place = places.try_acquire()?;
     drop(handshake);
-    let peer = Peer::of(stream.get_ref().1.peer_certificates())?;
+    let peer = keys.peer(stream.get_ref().1.peer_certificates())?;
     let service = TowerToHyperService::new(router.layer(Extension(peer)));
     let mut builder = Builder::new(TokioExecutor::new());
     builder
@@ -104,7 +108,14 @@ async fn connection(
         .initial_connection_window_size(WINDOW_BYTES * 2)
         .keep_alive_interval(Duration::from_secs(5))
         .keep_alive_timeout(Duration::from_secs(10));
-    Ok(builder.serve_connection(TokioIo::new(stream), service).await?)
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        ended = &mut serving => return Ok(ended?),
+        () = tls.exchanged(&keys) => {}
+    }
+    // What is under way is answered; for everything else the caller comes back, and proves a secret anew.
+    serving.as_mut().graceful_shutdown();
+    Ok(timeout(tls.farewell(&peer), serving).await??)
 }
 
 fn router(node: Arc<Node>) -> Router {
@@ -128,6 +139,7 @@ fn router(node: Arc<Node>) -> Router {
         .merge(on::<SnapshotBegin>())
         .merge(on::<SnapshotChunk>())
         .merge(on::<SnapshotInstall>())
+        .merge(on::<SecretsRequest>())
         .with_state(node)
 }
 
@@ -139,45 +151,60 @@ async fn receive<A: Answer>(
     State(node): State<Arc<Node>>,
     Extension(caller): Extension<Peer>,
     incoming: trace::Incoming,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    match trace::answering(A::ROUTE, &caller, incoming, handle::<A>(&node, &caller, body)).await {
+    let handled = handle::<A>(&node, &caller, &headers, body);
+    let mut response = match trace::answering(A::ROUTE, &caller, incoming, handled).await {
         Ok(answer) => respond(StatusCode::OK, &answer),
         Err(refusal) => {
             node.counters.refused.inc();
             tracing::debug!(caller = %caller.subject, path = A::ROUTE.path(), %refusal, "refused");
             respond(status(&refusal), &refusal)
         }
-    }
+    };
+    response.headers_mut().insert(secrets::HEADER, node.tls().keys().header.clone());
+    response
 }
 
 async fn handle<A: Answer>(
     node: &Arc<Node>,
     caller: &Peer,
+    headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<<A as crate::peer::message::Ask>::Answer, Refusal> {
-    pass(node, caller, A::ROUTE)?;
+    if let Some(member) = pass(node, caller, A::ROUTE)? {
+        node.pool.heard().note(member, headers);
+    }
     let body = body.map_err(|rejection| Refusal::Message(rejection.body_text()))?;
     let message: A = wire::decode(&body).map_err(|error| Refusal::Message(error.to_string()))?;
     message.answer(node, caller).await
 }
 
-/// Lets `caller` through to `route`, or says why not. A key that differs from the pinned one is refused
-/// everywhere, even for asking.
-fn pass(node: &Node, caller: &Peer, route: Route) -> Result<(), Refusal> {
+/// Lets `caller` through to `route`, or says why not; tells which member it is, if any. A key that differs from the
+/// pinned one is refused everywhere, even for asking.
+fn pass(node: &Node, caller: &Peer, route: Route) -> Result<Option<u64>, Refusal> {
     let gate = route.gate();
     let Subject::Node(id) = caller.subject else {
-        return if gate == Gate::Operator { Ok(()) } else { Err(Refusal::WrongCaller) };
+        return if gate == Gate::Operator { Ok(None) } else { Err(Refusal::WrongCaller) };
     };
     match (node.directory.standing(id, &caller.key_sha256), gate) {
         (Standing::WrongKey, _) => Err(Refusal::WrongKey(id)),
         (_, Gate::Operator) => Err(Refusal::WrongCaller),
+        // Whoever was removed may ask what it is to us, and nothing else.
+        (Standing::Unknown, Gate::Asking)
+            if !matches!(route, Route::Hello | Route::Join)
+                && node.published.state().has_departed(NodeId(id)) =>
+        {
+            Err(Refusal::NotMember(id))
+        }
         (Standing::Unknown, Gate::Member) => {
             // It may be a member that this node has not heard of yet; other members know.
             node.is_lost.store(true, Ordering::Relaxed);
             Err(Refusal::NotMember(id))
         }
-        _ => Ok(()),
+        (Standing::Unknown, Gate::Asking) => Ok(None),
+        (Standing::Pinned, _) => Ok(Some(id)),
     }
 }
 

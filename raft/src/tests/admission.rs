@@ -20,7 +20,7 @@ use hapi_registry_state::{Command, NewToken, Outcome, PresentedToken, Rejection,
 use std::{sync::Arc, time::Duration};
 
 /// Someone at the other end of the peer plane, who claims to be `subject` with the key of `seed`.
-fn stranger(secret: &str, subject: Subject, seed: u8) -> Dialer {
+pub(super) fn stranger(secret: &str, subject: Subject, seed: u8) -> Dialer {
     let secret = ClusterSecret::parse(secret.as_bytes()).unwrap();
     let key = key_from_seed(&[seed; 32]).unwrap();
     Dialer { names: Names::system(), tls: Tls::new(&[secret], subject, &key).unwrap() }
@@ -35,10 +35,10 @@ fn link(dialer: Dialer, home: &Home) -> Arc<Link> {
 }
 
 async fn ask<A: Ask>(dialer: Dialer, home: &Home, message: &A) -> Result<A::Answer, AskError> {
-    link(dialer, home).ask(message, Duration::from_secs(5)).await.map(|(answer, _)| answer)
+    link(dialer, home).ask(message, Duration::from_secs(5)).await.map(|reply| reply.answer)
 }
 
-fn sighting(home: &Home, node: u64, seed: u8) -> Sighting {
+pub(super) fn sighting(home: &Home, node: u64, seed: u8) -> Sighting {
     let record = PeerNode {
         peer: "127.0.0.1:1".into(),
         http: "https://x".into(),
@@ -146,8 +146,8 @@ async fn nodes_that_disagree_form_no_cluster() {
 #[tokio::test]
 async fn messages_beyond_their_bound_are_refused() {
     let (home, _replica) = single().await;
-    let (mut sender, _) =
-        stranger(SECRET, Subject::Node(5), 1).dial(&home.address(), |_| Ok(())).await.unwrap();
+    let connection = stranger(SECRET, Subject::Node(5), 1).dial(&home.address(), |_| Ok(())).await.unwrap();
+    let mut sender = connection.sender;
     let body = http_body_util::Full::new(vec![0_u8; Route::Hello.limit() + 1].into());
     let request =
         http::Request::post(format!("https://peer.hapi.internal{}", Route::Hello.path())).body(body);

@@ -8,7 +8,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// All on the roster, each with a lease, and an operator.
-async fn set(replicas: &[Replica]) -> Principal {
+pub(super) async fn set(replicas: &[Replica]) -> Principal {
     let leader = leader(replicas).await;
     let operator = bootstrap(&leader).await;
     for replica in replicas {

@@ -8,4 +8,6 @@ mod harness;
 mod leasing;
 mod membership;
 mod replication;
+mod routes;
+mod secrets;
 mod throughput;

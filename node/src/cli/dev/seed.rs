@@ -8,7 +8,7 @@ use crate::cli::remote::TIMEOUT;
 use crate::cli::seal::Follow;
 use crate::cli::session::Session;
 use crate::cli::{Failure, Output, bootstrap, new_token, sample, secret_file};
-use crate::serve::read_secret;
+use crate::secret_files::read_secret;
 use hapi_client::{ApiError, Client, Method};
 use hapi_raft::BootstrapError;
 use hapi_registry_state::Role;

@@ -1,0 +1,129 @@
+//! Changing the cluster secret while everything goes on.
+
+use super::{
+    admission::stranger,
+    harness::{OTHER_SECRET, SECRET, homes, leader, start_all, within, write},
+};
+use crate::{
+    ClusterSecret, Replica, SecretsInForce, TlsError,
+    certificate::{ANY_PEER, Subject, key_from_seed},
+    tls::Tls,
+};
+use bytes::Bytes;
+use futures::stream::pending;
+use hapi_registry_state::SecretFingerprint;
+use http_body_util::StreamBody;
+use hyper::{body::Frame, client::conn::http2::handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::ServerName;
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use tokio::{net::TcpStream, task::JoinHandle};
+
+fn parse(texts: &[&str]) -> Vec<ClusterSecret> {
+    texts.iter().map(|text| ClusterSecret::parse(text.as_bytes()).unwrap()).collect()
+}
+
+fn fingerprint(text: &str) -> SecretFingerprint {
+    ClusterSecret::parse(text.as_bytes()).unwrap().fingerprint()
+}
+
+fn in_force(texts: &[&str]) -> SecretsInForce {
+    SecretsInForce {
+        signs: fingerprint(texts[0]),
+        verifies: texts.iter().map(|text| fingerprint(text)).collect(),
+    }
+}
+
+/// Gives `texts` to one node after the other, and waits until each of them sees that all have taken it over.
+async fn step(replicas: &[Replica], texts: &[&str]) {
+    for replica in replicas {
+        assert!(replica.exchange_secrets(&parse(texts)).unwrap());
+    }
+    for replica in replicas {
+        within("every node sees the step", async {
+            loop {
+                let seen = replica.secrets_of_members().await;
+                if seen.len() == replicas.len() && seen.values().all(|secrets| *secrets == in_force(texts)) {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+}
+
+/// Proves the old secret, and keeps the connection busy with a request that never ends.
+async fn hang_on(address: &str) -> JoinHandle<hyper::Result<()>> {
+    let key = key_from_seed(&[1; 32]).unwrap();
+    let tls = Tls::new(&parse(&[SECRET, OTHER_SECRET]), Subject::Operator, &key).unwrap();
+    let stream = TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from(ANY_PEER).unwrap();
+    let stream = tls.keys().connector.connect(name, stream).await.unwrap();
+    let (mut sender, running) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let body = StreamBody::new(pending::<Result<Frame<Bytes>, Infallible>>());
+    let request = http::Request::post(format!("https://{ANY_PEER}/bootstrap")).body(body).unwrap();
+    tokio::spawn(async move { sender.send_request(request).await });
+    tokio::spawn(running)
+}
+
+#[tokio::test]
+async fn the_secret_is_changed_in_three_steps_and_no_write_fails() {
+    let homes = homes(3);
+    let replicas = start_all(&homes).await;
+    leader(&replicas).await;
+    let ended = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = replicas
+        .iter()
+        .map(|replica| {
+            let (replica, ended) = (replica.clone(), ended.clone());
+            tokio::spawn(async move {
+                let mut count = 0;
+                while !ended.load(Ordering::Relaxed) {
+                    // A write that does not come through panics.
+                    write(&replica, &format!("write {count}")).await;
+                    count += 1;
+                }
+                count
+            })
+        })
+        .collect();
+    step(&replicas, &[SECRET, OTHER_SECRET]).await;
+    step(&replicas, &[OTHER_SECRET, SECRET]).await;
+    let hanging = hang_on(&homes[0].address()).await;
+    assert!(!hanging.is_finished(), "what the old one proves is still good");
+    step(&replicas, &[OTHER_SECRET]).await;
+    let cut_off = within("who has proven the old secret is cut off, whatever it is about", hanging).await;
+    assert!(cut_off.unwrap().is_err());
+    let old = stranger(SECRET, Subject::Operator, 1);
+    for home in &homes {
+        assert!(old.dial(&home.address(), |_| Ok(())).await.is_err());
+        let new = stranger(OTHER_SECRET, Subject::Operator, 1);
+        assert!(new.dial(&home.address(), |_| Ok(())).await.is_ok());
+    }
+    ended.store(true, Ordering::Relaxed);
+    for writer in writers {
+        assert!(writer.await.unwrap() > 0);
+    }
+}
+
+#[tokio::test]
+async fn secrets_that_cannot_be_used_change_nothing() {
+    let homes = homes(1);
+    let replica = start_all(&homes).await.remove(0);
+    let exchange = |texts: &[&str]| replica.exchange_secrets(&parse(texts));
+    assert!(matches!(exchange(&[]), Err(TlsError::NoSecret)));
+    assert!(matches!(exchange(&[SECRET, OTHER_SECRET, SECRET]), Err(TlsError::TooManySecrets(3))));
+    assert!(matches!(exchange(&[OTHER_SECRET, OTHER_SECRET]), Err(TlsError::SameSecret(_))));
+    assert!(!exchange(&[SECRET]).unwrap(), "the same again is no exchange");
+    assert_eq!(replica.secrets(), in_force(&[SECRET]));
+    assert_eq!(replica.derive("x"), [parse(&[SECRET])[0].derive("x")]);
+    assert!(exchange(&[SECRET, OTHER_SECRET]).unwrap());
+    assert_eq!(replica.derive("x").len(), 2);
+}
