@@ -71,7 +71,7 @@ pub(crate) struct Peer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Cluster {
-    /// Files with the cluster secret: one, or two while it is being changed. The first signs, both verify.
+    /// Files with the cluster secret: one, or two. The first signs, both verify; the second may be missing or empty.
     pub(crate) secret_file: Vec<PathBuf>,
     /// Where other nodes may be found, `host:port`.
     pub(crate) join: Vec<String>,

@@ -5,8 +5,10 @@ use crate::{
     rotation::{self, list},
 };
 use hapi_raft::{ClusterSecret, Replica, SecretsInForce, TlsError, WeakSecret};
+use hapi_registry_state::{GivenUp, SecretFingerprint};
 use sha2::{Digest, Sha256};
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -26,6 +28,8 @@ pub(crate) struct SecretFiles {
     paths: Vec<PathBuf>,
     /// What they looked like when they were read last.
     taken: Look,
+    /// The secrets in force that were reported as known to a removed node.
+    reported: BTreeSet<SecretFingerprint>,
 }
 
 /// The content of a file, wiped when it is dropped.
@@ -49,7 +53,7 @@ pub(crate) enum SecretError {
 
 impl SecretFiles {
     pub(crate) fn new(paths: Vec<PathBuf>) -> Self {
-        let mut files = Self { paths, taken: Look::default() };
+        let mut files = Self { paths, taken: Look::default(), reported: BTreeSet::new() };
         files.taken = files.look();
         files
     }
@@ -86,6 +90,7 @@ impl SecretFiles {
 
     /// Takes over what is in the files, on SIGHUP or when it has changed, until the process ends.
     pub(crate) async fn keep(mut self, mut hangups: Signal, replica: Replica, metrics: Arc<Metrics>) {
+        tell(&replica, "cluster secrets are in force");
         let mut last = self.taken;
         loop {
             let asked = tokio::select! {
@@ -99,14 +104,31 @@ impl SecretFiles {
                 self.take_over(&replica, &metrics).await;
             }
             last = look;
+            self.report_compromise(&replica);
+        }
+    }
+
+    /// Says it once for each secret.
+    fn report_compromise(&mut self, replica: &Replica) {
+        let state = replica.state();
+        for secret in replica.secrets().verifies {
+            if let Some(GivenUp { node, .. }) = state.is_given_up(secret)
+                && self.reported.insert(secret)
+            {
+                tracing::warn!(
+                    %secret,
+                    removed = %node,
+                    "a removed node knows a cluster secret that is in force here: change it, see \
+                     `hapi-registry cluster secrets`"
+                );
+            }
         }
     }
 
     async fn take_over(&self, replica: &Replica, metrics: &Metrics) {
         let result = match self.exchange(replica).await {
             Ok(true) => {
-                let SecretsInForce { signs, verifies } = replica.secrets();
-                tracing::info!(%signs, verifies = list(&verifies), "other cluster secrets are in force");
+                tell(replica, "other cluster secrets are in force");
                 "exchanged"
             }
             Ok(false) => {
@@ -133,6 +155,12 @@ impl SecretFiles {
         }
         Ok(exchanged)
     }
+}
+
+/// Names the secrets by their fingerprints.
+fn tell(replica: &Replica, what: &str) {
+    let SecretsInForce { signs, verifies } = replica.secrets();
+    tracing::info!(%signs, verifies = list(&verifies), "{what}");
 }
 
 /// Reads a file with one cluster secret.

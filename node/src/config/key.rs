@@ -62,7 +62,8 @@ pub(crate) const KEYS: &[Key] = &[
         "cluster.secret_file",
         "secret-file",
         "FILE",
-        "The cluster secret: one file, or two with a comma while it is being changed",
+        "The cluster secret: one file, or two with a comma. The first signs, both verify; the second may be missing or \
+         empty. Read again on SIGHUP, and when they change",
     ),
     list(
         "cluster.join",
