@@ -3,9 +3,9 @@
 //! Records come in a fixed order with every map in key order, so that equal states give equal bytes.
 
 use crate::{
-    AuditRecord, Client, ClientId, EMPTY_CHAIN, FIRST_INCARNATION, GivenUp, Hold, Kid, Member, Moderation, Namespace,
-    NamespaceRecord, NodeId, Published, Registry, SecretFingerprint, ServerName, Settings, SigningKey, Subject, Tenant,
-    TenantId, Timestamp, Token, TokenId,
+    AuditRecord, Client, ClientId, EMPTY_CHAIN, FIRST_INCARNATION, GivenUp, Hold, Kid, Member, Moderation,
+    Namespace, NamespaceRecord, NodeId, Published, Registry, SecretFingerprint, ServerName, Settings,
+    SigningKey, Subject, Tenant, TenantId, Timestamp, Token, TokenId,
     remote_claim::{TemplateClaim, TemplateKey},
     request_key::{Answered, Asked},
     revocation::Floor,

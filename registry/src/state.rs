@@ -1,9 +1,9 @@
 //! The registry as a value.
 
 use crate::{
-    AuditRecord, Client, ClientId, EMPTY_CHAIN, FIRST_INCARNATION, GivenUp, Hold, Kid, Member, Moderation, Namespace,
-    NamespaceRecord, NodeId, SecretFingerprint, Server, ServerName, Settings, SigningKey, Subject, Tenant, TenantId,
-    Timestamp, Token, TokenId,
+    AuditRecord, Client, ClientId, EMPTY_CHAIN, FIRST_INCARNATION, GivenUp, Hold, Kid, Member, Moderation,
+    Namespace, NamespaceRecord, NodeId, SecretFingerprint, Server, ServerName, Settings, SigningKey, Subject,
+    Tenant, TenantId, Timestamp, Token, TokenId,
     remote_claim::Claims,
     request_key::{Answered, Asked},
     revocation::Floor,
