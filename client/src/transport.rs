@@ -1,7 +1,10 @@
 //! One HTTP exchange with one node.
 
+use std::error::Error;
+
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, Response};
+use rustls::CertificateError;
 use std::time::Duration;
 use thiserror::Error;
 use url::Url;
@@ -128,9 +131,37 @@ fn failure(node: &Url, error: &reqwest::Error) -> ExchangeError {
 
 /// The cause at the bottom ("connection refused"): the layers above it only say that sending failed.
 fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
+    let mut cause: &(dyn Error + 'static) = error;
+    loop {
+        if let Some(text) = distrust(cause) {
+            return text;
+        }
+        match cause.source() {
+            Some(source) => cause = source,
+            None => return cause.to_string(),
+        }
     }
-    cause.to_string()
+}
+
+/// What is wrong with the certificate of the other end, if that is the cause, and what can be done about it: rustls
+/// says it in its own terms, and some layers hide it within an error of the operating system.
+fn distrust(cause: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(inner) = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        return distrust(inner);
+    }
+    let rustls::Error::InvalidCertificate(wrong) = cause.downcast_ref()? else { return None };
+    Some(match wrong {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "its TLS certificate has expired: renew it where TLS ends, or set this machine's clock right"
+                .into()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "its TLS certificate is not valid yet: set this machine's clock right, or the one that signed it"
+                .into()
+        }
+        CertificateError::UnknownIssuer => {
+            "its TLS certificate is signed by an authority that is not among those believed here".into()
+        }
+        other => format!("its TLS certificate is not believed: {other}"),
+    })
 }

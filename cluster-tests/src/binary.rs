@@ -31,11 +31,17 @@ impl Binary {
         found.get_or_init(|| std::env::var_os(variable).map_or_else(|| self.build(), PathBuf::from))
     }
 
-    /// A command of that binary, with no setting of our own environment; in the network of `site`, if given.
-    pub(crate) fn command(self, site: Option<&Site>) -> Command {
-        let mut command = match site {
-            Some(site) => site.command(self.path()),
-            None => Command::new(self.path()),
+    /// A command of that binary, with no setting of our own environment; in the network of `site`, if given, or else as
+    /// what the words of `under` run.
+    pub(crate) fn command(self, site: Option<&Site>, under: &[String]) -> Command {
+        let mut command = match (site, under.split_first()) {
+            (Some(site), _) => site.command(self.path()),
+            (None, None) => Command::new(self.path()),
+            (None, Some((program, arguments))) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(self.path());
+                command
+            }
         };
         let ours = std::env::vars_os()
             .map(|(name, _)| name)
@@ -99,5 +105,10 @@ pub fn faulty_binary() -> &'static Path {
 
 /// A command of the plain binary, with no setting of our own environment.
 pub fn command() -> Command {
-    Binary::Plain.command(None)
+    command_under(&[])
+}
+
+/// The same, as what the words of `under` run.
+pub fn command_under(under: &[String]) -> Command {
+    Binary::Plain.command(None, under)
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
+    process::ExitStatus,
     sync::Mutex,
     time::Duration,
 };
@@ -26,6 +27,8 @@ pub struct Options {
     pub binary: Binary,
     /// Whether each node has files of its own for the cluster secret, as on machines of their own.
     pub own_secrets: bool,
+    /// The words of a command that runs each node as another user or elsewhere; none on a network of their own.
+    pub under: Vec<String>,
 }
 
 impl Options {
@@ -208,11 +211,27 @@ impl Cluster {
         self.nodes[place].take().expect("the node runs").kill();
     }
 
+    /// Waits until the node at `place` ends by itself; how it did, and its log.
+    pub fn wait(&mut self, place: usize) -> (ExitStatus, String) {
+        self.whereabouts.set(place, None);
+        self.nodes[place].take().expect("the node runs").wait()
+    }
+
     /// Stops the node at `place` in good order.
     pub fn stop(&mut self, place: usize) {
         self.whereabouts.set(place, None);
         let status = self.nodes[place].take().expect("the node runs").stop();
         assert!(status.success(), "a node that was asked to stop ended with {status}");
+    }
+
+    /// From now on nodes are started with `options` on top of what they were started with.
+    pub fn set_options(&mut self, options: Options) {
+        self.options.settings.extend(options.settings);
+    }
+
+    /// From now on nodes are started as what the words of `under` run.
+    pub fn run_under(&mut self, under: &[String]) {
+        self.options.under = under.to_vec();
     }
 
     /// Starts the node at `place` on what it left behind.
@@ -232,6 +251,7 @@ impl Cluster {
             join: &join,
             settings: &self.settings_of(place),
             site: self.network.as_ref().map(|network| network.site(place)),
+            under: &self.options.under,
         };
         let node = Node::try_launch(launch).unwrap_or_else(|log| panic!("a node ended:\n{log}"));
         self.whereabouts.set(place, Some(node.http()));

@@ -28,6 +28,8 @@ pub struct Launch<'a> {
     pub settings: &'a [(String, String)],
     /// A network of its own; without one it is on loopback.
     pub site: Option<&'a Site>,
+    /// The words of a command that runs it as another user or elsewhere, if it is not run as we are.
+    pub under: &'a [String],
 }
 
 /// Where a node listens.
@@ -67,7 +69,15 @@ impl Node {
         join: &[String],
         settings: &[(String, String)],
     ) -> Result<Self, String> {
-        Self::try_launch(Launch { binary: Binary::Plain, folder, secret, join, settings, site: None })
+        Self::try_launch(Launch {
+            binary: Binary::Plain,
+            folder,
+            secret,
+            join,
+            settings,
+            site: None,
+            under: &[],
+        })
     }
 
     /// Starts a node with all that can be chosen, or yields the log of one that ended before it listened.
@@ -137,6 +147,16 @@ impl Node {
         self.signal(Signal::HUP);
     }
 
+    /// Waits until it ends by itself; how it did, and its log.
+    pub fn wait(mut self) -> (ExitStatus, String) {
+        // Waiting would close it, and the node end for that reason.
+        let _leash = self.child.stdin.take();
+        let status =
+            self.child.wait().unwrap_or_else(|error| panic!("a child cannot be waited for: {error}"));
+        let _ = self.reader.take().map(JoinHandle::join);
+        (status, self.log())
+    }
+
     /// SIGSTOP: it stands still until [`Node::resume`]; it does so when this returns.
     ///
     /// # Panics
@@ -181,8 +201,8 @@ impl Drop for Node {
 }
 
 fn serve(launch: Launch<'_>) -> Command {
-    let Launch { binary, folder, secret, join, settings, site } = launch;
-    let mut command = binary.command(site);
+    let Launch { binary, folder, secret, join, settings, site, under } = launch;
+    let mut command = binary.command(site, under);
     let address = site.map_or("127.0.0.1".into(), |site| site.address().to_string());
     command
         .arg("serve")
@@ -192,7 +212,7 @@ fn serve(launch: Launch<'_>) -> Command {
         .env("HAPI_HTTP_LISTEN", format!("{address}:0"))
         .env("HAPI_PEER_LISTEN", format!("{address}:0"))
         .env("HAPI_LOG_FORMAT", "json")
-        .env("HAPI_LOG_LEVEL", "info,openraft=warn")
+        .env("HAPI_LOG_LEVEL", "info,openraft=warn,openraft::storage=off,sled=off")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());

@@ -39,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) cluster: Cluster,
     /// Timings and sizes of Raft.
     pub(crate) raft: Raft,
+    /// The room that is kept on the disk.
+    pub(crate) disk: Disk,
     /// Serving leases.
     pub(crate) lease: Lease,
     /// The log of every decision of this node.
@@ -101,6 +103,14 @@ pub(crate) struct Raft {
     pub(crate) install_timeout_ms: u64,
     /// For how long a new node must have kept up before it becomes a voter.
     pub(crate) promote_after_ms: u64,
+}
+
+/// The room that is kept on the disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Disk {
+    /// Writes are refused while less is free for the data folder.
+    pub(crate) reserve_bytes: u64,
 }
 
 /// Serving leases.
@@ -210,6 +220,10 @@ pub(crate) fn layers(
     Ok(layers)
 }
 
+/// At `info` openraft tells of every vote and every append. What it and sled have to say of a disk that fails, a node says
+/// itself with its last words, and with what to do about it.
+const LEVEL: &str = "info,openraft=warn,openraft::storage=off,sled=off";
+
 /// Loopback addresses: a node that was told nothing is reachable from its own machine only.
 impl Default for Config {
     fn default() -> Self {
@@ -237,6 +251,7 @@ impl Default for Config {
                 install_timeout_ms: raft.install_timeout_ms,
                 promote_after_ms: raft.promote_after_ms,
             },
+            disk: Disk { reserve_bytes: raft.disk_reserve_bytes },
             lease: Lease { duration_ms: 3_000, handover_wait_ms: 1_000, clock: ClockTrust::Auto },
             issuance_log: IssuanceLog {
                 durability: Durability::Os,
@@ -244,10 +259,9 @@ impl Default for Config {
                 keep_files: 8,
                 on_failure: OnFailure::Refuse,
             },
-            // At `info` openraft tells of every vote and every append.
             log: Log {
                 format: LogFormat::Text,
-                level: "info,openraft=warn".into(),
+                level: LEVEL.into(),
                 otlp_endpoint: None,
                 // Clients that trace decide for themselves; of all others a few suffice to see what is usual.
                 otlp_sample_ratio: 0.01,

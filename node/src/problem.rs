@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use hapi_raft::{ProposeError, ReadError, TransferError};
+use hapi_raft::{ProposeError, ReadError, TransferError, Unfit};
 use hapi_registry_state::{Refusal, Rejection};
 use serde::Serialize;
 use std::time::Duration;
@@ -195,14 +195,30 @@ impl From<Rejection> for Problem {
 
 impl From<ProposeError> for Problem {
     fn from(error: ProposeError) -> Self {
-        tracing::warn!(%error, "a write did not go through");
+        match &error {
+            // The leader has said so once; here it would be said for each write.
+            ProposeError::Unfit(_) => tracing::debug!(%error, "a write did not go through"),
+            _ => tracing::warn!(%error, "a write did not go through"),
+        }
         let detail = error.to_string();
         match error {
             ProposeError::Refused(_) => Self::invalid(detail),
             ProposeError::NoLeader | ProposeError::Stopped => Self::unavailable("no_leader", detail),
+            ProposeError::Unfit(unfit) => Self::from(unfit),
             ProposeError::Unknown(_) | ProposeError::Lagging(_) => {
                 Self::unavailable("outcome_unknown", detail)
             }
+        }
+    }
+}
+
+/// Every node would say the same, since the leader decides: somebody has to mend something first.
+impl From<Unfit> for Problem {
+    fn from(unfit: Unfit) -> Self {
+        let detail = unfit.to_string();
+        match unfit {
+            Unfit::Disk { .. } => Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", detail),
+            Unfit::Clock { .. } => Self::unavailable("clock_jumped", detail),
         }
     }
 }

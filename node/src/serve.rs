@@ -250,6 +250,7 @@ async fn start_replica(
             promote_after_ms: config.raft.promote_after_ms,
             max_voters: config.cluster.max_voters,
             dead_node_grace_ms: config.cluster.dead_node_grace_ms,
+            disk_reserve_bytes: config.disk.reserve_bytes,
         },
         rules: faults::rules(),
         version: env!("CARGO_PKG_VERSION").into(),

@@ -5,6 +5,7 @@ use crate::{
     certificate::key_sha256,
     counters::Counters,
     directory::Directory,
+    fitness::Fitness,
     formation::desk::Desk,
     handover::Handovers,
     identity::Identity,
@@ -107,6 +108,7 @@ fn connect(
     storage: &Storage<TypeConfig>,
 ) -> Arc<Node> {
     let Parts { desk, directory, pool, published, terms, seat, counters, raft } = parts;
+    let fitness = Fitness::new(&config.data_dir, config.tuning.disk_reserve_bytes, environment.clocks());
     Arc::new_cyclic(|node: &Weak<Node>| Node {
         id,
         data_dir: config.data_dir,
@@ -119,6 +121,7 @@ fn connect(
         seat,
         granter: Granter::new(config.rules, terms, NodeId(id)),
         handovers: Handovers::default(),
+        fitness,
         environment,
         raft,
         directory,
@@ -132,7 +135,9 @@ fn connect(
         membership: tokio::sync::Mutex::new(()),
         callers: Mutex::new(BTreeSet::new()),
         strangers: Mutex::new(BTreeSet::new()),
-        is_lost: AtomicBool::new(false),
+        said: Mutex::default(),
+        // A first look around, whatever Raft says: with another cluster's data a node may lead itself.
+        is_lost: AtomicBool::new(true),
         ending: watch::Sender::new(None),
         stopping: AtomicBool::new(false),
         counters,

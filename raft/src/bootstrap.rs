@@ -66,6 +66,7 @@ pub async fn propose_bootstrap(
             ProposeAnswer::Committed { outcome, .. } => return Ok(outcome),
             ProposeAnswer::Unknown(reason) => return Err(BootstrapError::Unknown(reason)),
             ProposeAnswer::Refused(reason) => return Err(BootstrapError::Refused(reason)),
+            ProposeAnswer::Unfit(unfit) => return Err(BootstrapError::Refused(unfit.to_string())),
             ProposeAnswer::NotLeader { leader } => {
                 target = leader.map_or_else(|| peer.to_owned(), |(_, address)| address);
             }

@@ -75,6 +75,8 @@ pub struct RaftTuning {
     pub max_voters: usize,
     /// For how long a voter may be silent before a learner takes its place.
     pub dead_node_grace_ms: u64,
+    /// Writes are refused while the data folder has less room than this, in bytes.
+    pub disk_reserve_bytes: u64,
 }
 
 impl Default for RaftTuning {
@@ -90,6 +92,8 @@ impl Default for RaftTuning {
             // More would make every commit wait for more disks, and five survive the loss of two.
             max_voters: 5,
             dead_node_grace_ms: 300_000,
+            // A snapshot or two of a large catalog, and the log and the votes of many hours.
+            disk_reserve_bytes: 128 << 20,
         }
     }
 }

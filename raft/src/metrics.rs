@@ -31,6 +31,8 @@ pub(crate) struct Scrape {
     on_hold: IntGauge,
     secrets: IntGauge,
     compromised: IntGauge,
+    disk_reserve: IntGauge,
+    unfit: IntGauge,
 }
 
 impl Scrape {
@@ -63,10 +65,15 @@ impl Scrape {
                 "hapi_cluster_secret_compromised",
                 "1 while a removed node knows a cluster secret that is in force here.",
             )?,
+            disk_reserve: gauge("hapi_disk_reserve_bytes", "Below so much free space writes are refused.")?,
+            unfit: gauge(
+                "hapi_unfit",
+                "1 if this node takes no writes, for want of disk or of a right clock.",
+            )?,
         })
     }
 
-    fn gauges(&self) -> [&dyn Collector; 15] {
+    fn gauges(&self) -> [&dyn Collector; 17] {
         [
             &self.term,
             &self.is_leader,
@@ -83,6 +90,8 @@ impl Scrape {
             &self.on_hold,
             &self.secrets,
             &self.compromised,
+            &self.disk_reserve,
+            &self.unfit,
         ]
     }
 
@@ -97,6 +106,8 @@ impl Scrape {
         self.lease_valid.set(i64::from(status.lease.is_some_and(|lease| lease.valid)));
         self.lease_age.set(status.lease.map_or(0.0, |lease| lease.age.as_secs_f64()));
         self.sealed.set(status.sealed as i64);
+        self.disk_reserve.set(i64::try_from(status.disk.reserve).unwrap_or(i64::MAX));
+        self.unfit.set(i64::from(status.unfit.is_some()));
         let voters = status.members.iter().filter(|member| member.is_voter).count();
         self.members.with_label_values(&["voter"]).set(voters as i64);
         self.members.with_label_values(&["learner"]).set((status.members.len() - voters) as i64);

@@ -4,6 +4,7 @@ use crate::{
     ClusterFacts, Environment, RaftTuning,
     counters::Counters,
     directory::{Directory, Roll},
+    fitness::Fitness,
     formation::desk::Desk,
     handover::Handovers,
     lease::{clock::Terms, granter::Granter, rules::Rules, seat::Seat},
@@ -32,6 +33,9 @@ use tokio::{sync::watch, time::timeout};
 
 /// How many addresses of callers are remembered while looking for a cluster.
 const MOST_CALLERS: usize = 64;
+
+/// How many facts an operator is told once. Others choose what they say of themselves.
+const MOST_FACTS: usize = 64;
 
 /// Why a replica ends by itself. The process must go, too.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -70,6 +74,8 @@ pub(crate) struct Node {
     /// Who answers connects that other nodes hand over.
     pub(crate) handovers: Handovers,
     pub(crate) environment: Arc<dyn Environment>,
+    /// Whether it may take writes.
+    pub(crate) fitness: Fitness,
     pub(crate) raft: Raft,
     pub(crate) directory: Arc<Directory>,
     pub(crate) pool: Arc<Pool>,
@@ -89,7 +95,10 @@ pub(crate) struct Node {
     pub(crate) callers: Mutex<BTreeSet<String>>,
     /// Addresses at which somebody with another secret was met and reported.
     pub(crate) strangers: Mutex<BTreeSet<SocketAddr>>,
-    /// Whether someone unknown spoke as a member: the membership may have moved on without this node.
+    /// What was said to the operator once and need not be said again.
+    pub(crate) said: Mutex<BTreeSet<String>>,
+    /// Whether to look around, since the process has just begun or someone unknown spoke as a member: the membership
+    /// may have moved on without this node.
     pub(crate) is_lost: AtomicBool,
     pub(crate) ending: watch::Sender<Option<Ending>>,
     /// Whether the owner has asked for the end, which then is no failure.
@@ -140,7 +149,11 @@ impl Node {
         self.ending.send_if_modified(|known| {
             let first = known.is_none();
             if first {
-                tracing::error!(reason = %ending, "this replica has ended");
+                match &ending {
+                    // The owner ends with it as its last words; here it would be said twice.
+                    Ending::Failed(reason) => tracing::debug!(%reason, "this replica has failed"),
+                    Ending::Removed(_) => tracing::warn!("{ending}"),
+                }
                 *known = Some(ending);
             }
             first
@@ -149,6 +162,12 @@ impl Node {
 
     pub(crate) fn fail(&self, reason: String) {
         self.end(Ending::Failed(reason));
+    }
+
+    /// Whether nobody was told `fact` yet.
+    pub(crate) fn is_news(&self, fact: String) -> bool {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.len() < MOST_FACTS && said.insert(fact)
     }
 
     pub(crate) fn remember_caller(&self, address: &str) {

@@ -1,6 +1,7 @@
 //! From a command to a committed entry, on any node.
 
 use crate::{
+    Unfit,
     node::Node,
     peer::{
         link::AskError,
@@ -52,6 +53,9 @@ pub enum ProposeError {
     /// [`state`](crate::Replica::state) does not show it yet. The write itself needs no repetition.
     #[error("committed at index {}, which this node has not applied yet", .0.index)]
     Lagging(Box<Committed>),
+    /// Nothing was proposed: the leader takes no such writes until somebody has mended something.
+    #[error(transparent)]
+    Unfit(Unfit),
     /// Never taken: too large, or not this caller's to propose here.
     #[error("{0}")]
     Refused(String),
@@ -94,6 +98,7 @@ impl Node {
                 }
                 ProposeAnswer::Unknown(reason) => return Err(ProposeError::Unknown(reason)),
                 ProposeAnswer::Refused(reason) => return Err(ProposeError::Refused(reason)),
+                ProposeAnswer::Unfit(unfit) => return Err(ProposeError::Unfit(unfit)),
                 ProposeAnswer::NotLeader { leader } => hint = leader.map(|(node, _)| node),
             }
             let pause = Instant::now() + RETRY_PAUSE;
@@ -132,6 +137,12 @@ impl Node {
 
     /// Proposes as leader.
     async fn propose_here(&self, propose: Propose) -> ProposeAnswer {
+        // A node that does not lead has no say in it: its own trouble must not stop the cluster.
+        if self.leader() == Some(self.id)
+            && let Err(unfit) = self.unfit_for(&propose.by, &propose.command)
+        {
+            return ProposeAnswer::Unfit(unfit);
+        }
         let repeats = repeats(&propose.command);
         match self.write_here(propose).await {
             Ok(result) => self.answer(result, repeats),
@@ -161,6 +172,7 @@ impl Node {
         command: Command,
         deadline: Instant,
     ) -> Option<LogId> {
+        self.unfit_for(&by, &command).ok()?;
         let propose = Propose { by, command, key: None };
         let written = timeout_at(deadline, self.write_here(propose)).await.ok()?.ok()?.ok()?;
         matches!(written.data.outcome, Outcome::Done).then_some(written.log_id)
@@ -236,6 +248,7 @@ fn label(answer: &ProposeAnswer) -> &'static str {
         ProposeAnswer::NotLeader { .. } => "not_leader",
         ProposeAnswer::Unknown(_) => "unknown",
         ProposeAnswer::Refused(_) => "refused",
+        ProposeAnswer::Unfit(_) => "unfit",
     }
 }
 

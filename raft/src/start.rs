@@ -6,6 +6,7 @@ use crate::{
     autopilot,
     backup::{check_finished, note_secrets},
     certificate::Subject,
+    fitness,
     formation::{driver, phase::Phase},
     identity::{Identity, IdentityError},
     lease::{presiding, renewal, sealing, seat::Loss},
@@ -144,9 +145,10 @@ async fn check_facts(meta: &MetaStore, facts: &ClusterFacts, fresh: bool) -> Res
         let stored: ClusterFacts = wire::decode(&stored).map_err(unreadable)?;
         return match stored.difference(facts) {
             None => Ok(()),
-            Some((name, there, here)) => {
-                Err(StartError::Config(format!("{name} is {here} here, but this node's cluster has {there}")))
-            }
+            Some((name, there, here)) => Err(StartError::Config(format!(
+                "{name} is {here} here, but the cluster that this node belongs to has {there}: set `{name}` to that; \
+                 what all nodes agreed on when the cluster was formed does not change"
+            ))),
         };
     }
     let bytes = wire::encode(facts).map_err(unreadable)?;
@@ -170,6 +172,7 @@ fn spawn_tasks(node: &Arc<Node>, listener: TcpListener, tls: Tls, storage: Failu
     tokio::spawn(driver::follow_membership(node.clone()));
     tokio::spawn(driver::run(node.clone()));
     tokio::spawn(autopilot::run(node.clone()));
+    tokio::spawn(fitness::run(node.clone()));
     tokio::spawn(presiding::run(node.clone()));
     tokio::spawn(sealing::run(node.clone()));
     tokio::spawn(renewal::run(node.clone()));

@@ -1,6 +1,7 @@
 //! What a replica says about itself.
 
 use crate::{
+    DiskStatus, Unfit,
     formation::phase::Stage,
     lease::granter::SessionStatus,
     machine::Checkpoint,
@@ -83,6 +84,10 @@ pub struct Status {
     pub lease: Option<LeaseStatus>,
     /// The session that this node has as leader.
     pub session: Option<SessionStatus>,
+    /// The room that this node's disk has.
+    pub disk: DiskStatus,
+    /// Why this node takes no writes, as it would say as leader.
+    pub unfit: Option<Unfit>,
     /// Everything at or below this index is known here to be sealed.
     pub sealed: u64,
     /// Snapshots this process has written.
@@ -114,6 +119,8 @@ impl Node {
             checkpoint: self.published.checkpoint(),
             lease: self.lease_status(),
             session: self.granter.status(),
+            disk: self.fitness.disk(),
+            unfit: self.unfit(),
             sealed: self.granter.sealed().max(self.published.state().sealed()),
             snapshots_built: self.counters.snapshots_built.get(),
             snapshots_installed: self.counters.snapshots_installed.get(),

@@ -36,7 +36,8 @@ pub enum Damage {
     },
     /// The log ends before an entry that was acknowledged.
     #[error(
-        "the log has lost its tail: index {acknowledged} was acknowledged, the last one found is {last:?}"
+        "the log has lost its tail: index {acknowledged} was acknowledged, the last one found is {}",
+        last.map_or_else(|| "none".to_owned(), |last| last.to_string())
     )]
     LostTail {
         /// The last acknowledged index.

@@ -16,6 +16,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::{
     damage::{Damage, FrameFault},
     folder, frame, piece,
+    remedy::is_refusal,
 };
 
 /// The most keys in one batch: sled holds a process-wide lock while it applies one.
@@ -28,6 +29,35 @@ const RELEASE: Duration = Duration::from_secs(5);
 /// The format of the whole data folder.
 pub(crate) const FORMAT: u32 = 3;
 
+/// Why a database was not opened.
+#[derive(Debug)]
+pub(crate) enum Unopened {
+    /// The operating system refuses the folder; nothing is known of its content.
+    Refused(io::Error),
+    /// The content is not what was written.
+    Damaged(Damage),
+}
+
+impl From<Fault> for Unopened {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Io(error) if is_refusal(&error) => Self::Refused(error),
+            other => Self::Damaged(Damage::Database(other.to_string())),
+        }
+    }
+}
+
+/// What came of an operation of the database that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// As the operating system says it.
+    #[error("{0}")]
+    Io(io::Error),
+    /// As the database says it.
+    #[error("{0}")]
+    Other(String),
+}
+
 /// The database of a data folder.
 #[derive(Clone, Debug)]
 pub(crate) struct Disk {
@@ -38,19 +68,20 @@ pub(crate) struct Disk {
 
 impl Disk {
     /// Opens the database; the one repair it knows is [`remove_unfinished`].
-    pub(crate) fn open(dir: &Path) -> Result<Self, Damage> {
+    pub(crate) fn open(dir: &Path) -> Result<Self, Unopened> {
         wait_for_release(&dir.join("db"));
         let first = match guarded(|| Self::try_open(dir)) {
             Ok(disk) => return Ok(disk),
-            Err(reason) => reason,
+            Err(Fault::Io(error)) if is_refusal(&error) => return Err(Unopened::Refused(error)),
+            Err(fault) => fault,
         };
         match remove_unfinished(dir) {
-            Ok(0) => Err(Damage::Database(first)),
+            Ok(0) => Err(first.into()),
             Ok(removed) => {
-                tracing::warn!(dir = %dir.display(), removed, error = first, "removed empty recovery snapshots of the database, opening it again");
-                guarded(|| Self::try_open(dir)).map_err(Damage::Database)
+                tracing::warn!(dir = %dir.display(), removed, error = %first, "removed empty recovery snapshots of the database, opening it again");
+                Ok(guarded(|| Self::try_open(dir))?)
             }
-            Err(error) => Err(Damage::Database(format!("{first}; then {error}"))),
+            Err(error) => Err(Unopened::Damaged(Damage::Database(format!("{first}; then {error}")))),
         }
     }
 
@@ -176,10 +207,12 @@ fn remove_unfinished(dir: &Path) -> io::Result<usize> {
 }
 
 /// sled panics on some damage; here that is an error like any other.
-pub(crate) fn guarded<T>(action: impl FnOnce() -> sled::Result<T>) -> Result<T, String> {
+fn guarded<T>(action: impl FnOnce() -> sled::Result<T>) -> Result<T, Fault> {
     match catch_unwind(AssertUnwindSafe(action)) {
-        Ok(result) => result.map_err(|error| error.to_string()),
-        Err(panic) => Err(format!("panic: {}", panic_message(&*panic))),
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(sled::Error::Io(error))) => Err(Fault::Io(error)),
+        Ok(Err(error)) => Err(Fault::Other(error.to_string())),
+        Err(panic) => Err(Fault::Other(format!("panic: {}", panic_message(&*panic)))),
     }
 }
 

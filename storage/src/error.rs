@@ -3,7 +3,7 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use crate::Damage;
+use crate::{Damage, remedy::remedy, space::START_BYTES};
 
 /// An error of the running store.
 ///
@@ -62,21 +62,38 @@ impl From<StorageError> for io::Error {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has the folder open.
-    #[error("data folder {dir} is in use by another process")]
+    #[error(
+        "data folder {dir} is in use by another process. Give each node a folder of its own, or let replicas of one \
+         host share a volume with `data_slots`"
+    )]
     Locked {
         /// The data folder.
         dir: PathBuf,
     },
     /// The folder cannot be created or written.
-    #[error("data folder {dir} cannot be written: {source}")]
+    #[error("data folder {dir} cannot be used: {source}. {}", remedy(.source))]
     Unwritable {
         /// The data folder.
         dir: PathBuf,
         /// The operating system's error.
         source: io::Error,
     },
+    /// So little space is left that not even the start would go through.
+    #[error(
+        "data folder {dir} has {free} bytes left, a start needs {START_BYTES}. {}",
+        remedy(&io::ErrorKind::StorageFull.into())
+    )]
+    Full {
+        /// The data folder.
+        dir: PathBuf,
+        /// The free space found, in bytes.
+        free: u64,
+    },
     /// The folder was written by a program with another format.
-    #[error("data folder {dir} has format {found}, this program reads format {supported}")]
+    #[error(
+        "data folder {dir} has format {found}, this program reads format {supported}. Start it with the version of \
+         this program that wrote it"
+    )]
     Format {
         /// The data folder.
         dir: PathBuf,

@@ -48,7 +48,8 @@ impl Breaker {
         self.0.send_if_modified(|current| {
             let first = current.is_none();
             if first {
-                tracing::error!(reason, "storage stops");
+                // Whoever owns the store says so with its last words: here it would be said twice.
+                tracing::debug!(reason, "storage stops");
                 *current = Some(reason.into());
             }
             first

@@ -38,9 +38,11 @@ mod options;
 mod piece;
 mod queue;
 mod recovery;
+mod remedy;
 mod set_aside;
 mod shared;
 mod snapshot;
+mod space;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -65,6 +67,7 @@ pub use crate::{
         Incoming, MAX_HEADER_BYTES, MAX_RECORD_BYTES, Records, SnapshotFile, SnapshotStore, SnapshotStream,
         SnapshotWriter, snapshot_name,
     },
+    space::free_bytes,
 };
 
 /// The largest encoded log entry, in bytes: as many pieces as one batch has keys, so that an entry

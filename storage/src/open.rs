@@ -1,7 +1,9 @@
 //! Opening and closing a data folder.
 
 use std::{
-    fmt, io,
+    fmt,
+    fs::OpenOptions,
+    io,
     path::Path,
     sync::{Arc, mpsc},
     thread,
@@ -11,11 +13,13 @@ use openraft::RaftTypeConfig;
 
 use crate::{
     Failure, LogStore, MetaStore, OpenError, Options, SnapshotError, SnapshotStore, StorageMetrics, codec,
-    disk::{Disk, FORMAT, SyncFile},
+    disk::{Disk, FORMAT, SyncFile, Unopened},
     folder::Folder,
     queue::{Operation, Queue, completion},
     recovery,
+    remedy::is_refusal,
     shared::Shared,
+    space::{START_BYTES, free_bytes},
     tail::Tail,
     watchdog,
     watermark::{Mark, Watermark},
@@ -55,13 +59,18 @@ impl<C: RaftTypeConfig> Storage<C> {
         sync: impl FnOnce(SyncFile) -> SyncData,
     ) -> Result<Self, OpenError> {
         let folder = Arc::new(Folder::lock(dir)?);
+        check_space(dir)?;
         let damaged = |damage| OpenError::Damaged { dir: dir.to_owned(), damage };
         let unwritable = |source| OpenError::Unwritable { dir: dir.to_owned(), source };
         let mut watermark = open_watermark(&folder)?;
         let snapshots = SnapshotStore::open(folder.clone()).map_err(|error| unwritable(cause(error)))?;
-        let disk = Disk::open(&folder.database()).map_err(damaged)?;
+        let disk = Disk::open(&folder.database()).map_err(|unopened| match unopened {
+            Unopened::Refused(source) => unwritable(source),
+            Unopened::Damaged(damage) => damaged(damage),
+        })?;
         let sync_file = SyncFile::open(&folder.database()).map_err(unwritable)?;
         check_format(dir, &disk, &watermark, &sync_file)?;
+        check_access(&snapshots).map_err(unwritable)?;
         let tail = recovery::recover::<C>(&disk, &snapshots, watermark.mark(), options.cache_bytes)
             .map_err(damaged)?;
         settle(&tail, &sync_file, &mut watermark).map_err(unwritable)?;
@@ -120,7 +129,29 @@ fn open_watermark(folder: &Folder) -> Result<Watermark, OpenError> {
     if !path.exists() && !folder.database().exists() {
         Watermark::create(&path).map_err(|source| OpenError::Unwritable { dir: dir.clone(), source })?;
     }
-    Watermark::open(&path).map_err(|damage| OpenError::Damaged { dir, damage })
+    match OpenOptions::new().read(true).write(true).open(&path) {
+        Err(source) if is_refusal(&source) => Err(OpenError::Unwritable { dir, source }),
+        // Whatever else is wrong with it, its own reader says.
+        _ => Watermark::open(&path).map_err(|damage| OpenError::Damaged { dir, damage }),
+    }
+}
+
+/// A snapshot that this process may not read is not damaged.
+fn check_access(snapshots: &SnapshotStore) -> io::Result<()> {
+    match snapshots.newest() {
+        Err(SnapshotError::Io { source, .. }) if is_refusal(&source) => Err(source),
+        // Recovery looks at it again, and says what else is wrong.
+        _ => Ok(()),
+    }
+}
+
+/// A write that fails half-way stops the database, so that one does not begin what cannot end.
+fn check_space(dir: &Path) -> Result<(), OpenError> {
+    match free_bytes(dir) {
+        Ok(free) if free < START_BYTES => Err(OpenError::Full { dir: dir.to_owned(), free }),
+        Ok(_) => Ok(()),
+        Err(source) => Err(OpenError::Unwritable { dir: dir.to_owned(), source }),
+    }
 }
 
 /// Checks the format of a folder, or gives one to a new folder.

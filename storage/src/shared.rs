@@ -1,6 +1,9 @@
 //! What the handles of one store share.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use crate::{StorageMetrics, disk::Disk, failure::Breaker, folder::Folder, tail::Tail, watchdog::Progress};
 
@@ -11,7 +14,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: StorageMetrics,
     pub(crate) progress: Progress,
     tail: Mutex<Tail>,
-    _folder: Arc<Folder>,
+    folder: Arc<Folder>,
 }
 
 impl Shared {
@@ -22,8 +25,13 @@ impl Shared {
             metrics: StorageMetrics::default(),
             progress: Progress::default(),
             tail: Mutex::new(tail),
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// The data folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Held for short, never across an await or a read from disk.

@@ -16,6 +16,7 @@ use crate::{
     log_id::RawLogId,
     log_writer::LogWriter,
     queue::{Inbox, Operation, Patience},
+    remedy::told,
     shared::Shared,
     tail::{Floor, Payload},
     watermark::{Mark, Watermark},
@@ -140,10 +141,13 @@ impl Writer {
     fn guarded_commit(&mut self, pass: &Pass) -> Result<(), StorageError> {
         self.shared.breaker.check()?;
         let outcome = match catch_unwind(AssertUnwindSafe(|| self.commit(pass))) {
-            Ok(outcome) => outcome.map_err(|error| error.to_string()),
+            Ok(outcome) => outcome.map_err(|error| told(&error)),
             Err(panic) => Err(format!("the database panicked: {}", panic_message(&*panic))),
         };
-        outcome.map_err(|reason| self.shared.breaker.trip(&reason))
+        let dir = self.shared.folder().display();
+        outcome.map_err(|reason| {
+            self.shared.breaker.trip(&format!("data folder {dir} was not written: {reason}"))
+        })
     }
 
     /// Applies, flushes, syncs, and raises the watermark: in this order.

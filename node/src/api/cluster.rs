@@ -13,7 +13,7 @@ use crate::{
     rotation::{Members, Rotation},
 };
 use axum::{Json as Answer, extract::State, http::StatusCode};
-use hapi_raft::{Checkpoint, MemberStatus, Role, SecretsInForce, SessionStatus, Status};
+use hapi_raft::{Checkpoint, DiskStatus, MemberStatus, Role, SecretsInForce, SessionStatus, Status};
 use hapi_registry_state::{Command, MemberState, NodeId, Outcome, Registry, Rejection, Right};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -79,7 +79,25 @@ struct ThisNode {
     snapshot: Option<u64>,
     purged: Option<u64>,
     lease: ShownLease,
+    disk: ShownDisk,
+    /// Why this node takes no writes, as leader or from one; absent if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unfit: Option<String>,
     version: &'static str,
+}
+
+/// The file system that holds the data folder of the node that answers.
+#[derive(Serialize, ToSchema)]
+struct ShownDisk {
+    free_bytes: u64,
+    /// With less free space it takes no more writes.
+    reserve_bytes: u64,
+}
+
+impl From<DiskStatus> for ShownDisk {
+    fn from(DiskStatus { free, reserve, .. }: DiskStatus) -> Self {
+        Self { free_bytes: free, reserve_bytes: reserve }
+    }
 }
 
 /// The serving lease of the node that answers.
@@ -203,6 +221,8 @@ pub(crate) async fn show(
             snapshot: status.snapshot,
             purged: status.purged,
             lease: lease(&api, &status, &state),
+            disk: status.disk.into(),
+            unfit: status.unfit.as_ref().map(ToString::to_string),
             version: env!("CARGO_PKG_VERSION"),
         },
         leader: status.leader.map(|id| id.to_string()),

@@ -70,13 +70,10 @@ impl From<BootstrapError> for Failure {
     fn from(error: BootstrapError) -> Self {
         let message = error.to_string();
         match error {
-            BootstrapError::Unreachable(_) | BootstrapError::NoLeader => Self {
-                exit: Exit::Unreachable,
-                message,
-                hint: Some(
-                    "--peer is the peer address of a node, and every node has the same cluster secret".into(),
-                ),
-            },
+            BootstrapError::Unreachable(_) | BootstrapError::NoLeader => {
+                Self::new(Exit::Unreachable, message)
+                    .hint("--peer is the peer address of a node, and every node has the same cluster secret")
+            }
             BootstrapError::Unknown(_) => {
                 Self::refused(message).hint("try the token: `tokens list` succeeds if it was carried out")
             }

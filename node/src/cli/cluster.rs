@@ -20,6 +20,8 @@ const FIELDS: &[table::Column] = &[
     ("its threshold", "/node/lease/threshold"),
     ("strict", "/node/lease/strict"),
     ("clock source", "/node/lease/clock_source"),
+    ("its disk has", "/node/disk/free_bytes"),
+    ("takes no writes", "/node/unfit"),
     ("session open", "/leader_session/open"),
     ("its floor", "/leader_session/floor"),
     ("pending seals", "/leader_session/pending_seals"),

@@ -39,22 +39,28 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// What can be done about it.
     pub(crate) hint: Option<String>,
+    /// Whether it stands in the log already, in the form that whoever reads the log expects.
+    logged: bool,
 }
 
 impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), hint: None, logged: false }
+    }
+
     /// The cluster said no, or the way to it broke.
     pub(crate) fn refused(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Refused, message: message.into(), hint: None }
+        Self::new(Exit::Refused, message)
     }
 
     /// The caller typed or configured something that cannot be.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, message: message.into(), hint: None }
+        Self::new(Exit::Usage, message)
     }
 
     /// Nobody answers.
     pub(crate) fn unreachable(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Unreachable, message: message.into(), hint: None }
+        Self::new(Exit::Unreachable, message)
             .hint("is a node running there? name others with --node or HAPI_NODES")
     }
 
@@ -64,9 +70,17 @@ impl Failure {
         self
     }
 
+    /// Writes it to the log, whose readers take whole lines of one form, instead of the text that people read.
+    pub(super) fn log(self) -> Self {
+        tracing::error!(hint = self.hint, exit_code = self.exit as u8, "{}", self.message);
+        Self { logged: true, ..self }
+    }
+
     /// Prints it to stderr and gives the exit code. Nobody can be told that stderr is closed.
     pub(super) fn report(&self) -> ExitCode {
-        let _ = std::io::stderr().write_all(self.text().as_bytes());
+        if !self.logged {
+            let _ = std::io::stderr().write_all(self.text().as_bytes());
+        }
         ExitCode::from(self.exit as u8)
     }
 
@@ -97,7 +111,7 @@ impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
         match error {
             ApiError::Refused(problem) => refusal(&problem),
-            ApiError::Unreachable(_) => Self::unreachable(error.to_string()),
+            ApiError::Unreachable(_) => unreached(error.to_string()),
             ApiError::OutcomeUnknown(_) => {
                 Self::refused(error.to_string()).hint("it may have been done: look before you repeat it")
             }
@@ -110,12 +124,21 @@ impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         let message = error.to_string();
         match error {
-            ConnectError::HardStop { .. } => Self { exit: Exit::HardStop, message, hint: None }
+            ConnectError::HardStop { .. } => Self::new(Exit::HardStop, message)
                 .hint("do not try again until a moderator or operator has changed something"),
             ConnectError::Refused(problem) => refusal(&problem),
             ConnectError::Unavailable { .. } | ConnectError::NoAuthority(_) => Self::unreachable(message),
             _ => Self::refused(message),
         }
+    }
+}
+
+/// A node whose certificate is not believed is running, and what to do stands in the message.
+fn unreached(message: String) -> Failure {
+    if message.contains("TLS certificate") {
+        Failure::new(Exit::Unreachable, message)
+    } else {
+        Failure::unreachable(message)
     }
 }
 

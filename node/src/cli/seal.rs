@@ -94,7 +94,7 @@ fn not_sealed(session: &Session, answer: &Value, index: u64) -> Failure {
         return failure;
     }
     let message = format!("done at index {index}, but some node may not be bound by it yet");
-    Failure { exit: Exit::NotSealed, message, hint: Some(how_to_follow(index)) }
+    Failure::new(Exit::NotSealed, message).hint(how_to_follow(index))
 }
 
 fn how_to_follow(index: u64) -> String {

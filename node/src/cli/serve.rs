@@ -7,11 +7,13 @@ pub(super) mod shutdown;
 mod slots;
 
 use super::{Failure, say};
-use crate::config::{self, Config};
+use crate::config::{self, Config, LogFormat};
 use crate::faults::{self, FaultError};
 use crate::secret_files::SecretError;
 use crate::serve::{self, ServeError};
+use hapi_raft::{IdentityError, StartError};
 use hapi_registry_state::NodeId;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -51,7 +53,9 @@ impl Serve {
         }
         logging::start(&config.log)?;
         faults::install(&std::env::var_os(faults::VARIABLE).unwrap_or_default().to_string_lossy())?;
-        run_node(config, shutdown::requested(self.exit_with_stdin)?).await
+        let format = config.log.format;
+        let ended = run_node(config, shutdown::requested(self.exit_with_stdin)?).await;
+        ended.map_err(|failure| if format == LogFormat::Json { failure.log() } else { failure })
     }
 }
 
@@ -82,6 +86,23 @@ fn begin_anew(node: NodeId, addresses: [(&str, SocketAddr); 2]) -> Failure {
     .hint("start it again: its data is put aside then, and it joins as a new node")
 }
 
+/// What can be done when the system does not let this process at a file in its data folder.
+fn access(failure: Failure, source: &io::Error) -> Failure {
+    match source.kind() {
+        ErrorKind::PermissionDenied => failure.hint(format!(
+            "this node runs as user {user}, who must own the data folder and everything in it: \
+             `chown --recursive {user} DIR`",
+            user = user()
+        )),
+        ErrorKind::StorageFull => failure.hint("free some space there, or enlarge the file system"),
+        _ => failure,
+    }
+}
+
+fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
 impl From<FaultError> for Failure {
     fn from(error: FaultError) -> Self {
         Self::usage(error.to_string())
@@ -90,15 +111,28 @@ impl From<FaultError> for Failure {
 
 impl From<SecretError> for Failure {
     fn from(error: SecretError) -> Self {
-        Self::usage(error.to_string()).hint("name the file with --secret-file or HAPI_CLUSTER_SECRET_FILE")
+        let failure = Self::usage(error.to_string());
+        match error {
+            SecretError::File { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+                failure.hint(format!("let user {} read it, and nobody else", user()))
+            }
+            _ => failure.hint("name the file with --secret-file or HAPI_CLUSTER_SECRET_FILE"),
+        }
     }
 }
 
 impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
+        let message = error.to_string();
         match error {
             ServeError::Secret(error) => error.into(),
-            error => Self::refused(error.to_string()),
+            ServeError::Keys { source, .. } | ServeError::IssuanceLog { source, .. } => {
+                access(Self::refused(message), &source)
+            }
+            ServeError::Start(StartError::Identity(IdentityError::File { source, .. })) => {
+                access(Self::refused(message), &source)
+            }
+            _ => Self::refused(message),
         }
     }
 }

@@ -122,6 +122,12 @@ pub(crate) const KEYS: &[Key] = &[
         "How long a new node keeps up before it becomes a voter",
     ),
     number(
+        "disk.reserve_bytes",
+        "disk-reserve-bytes",
+        "BYTES",
+        "Take no more writes while less is free for `data_dir`; what denies is taken down to a quarter of it",
+    ),
+    number(
         "lease.duration_ms",
         "lease-duration-ms",
         "MS",

@@ -228,9 +228,13 @@ impl Node {
 
     fn warn_of_differences(&self, seen: &[Sighting]) {
         for other in seen.iter().filter(|other| other.stage.is_unbound()) {
-            if let Some((name, ours, theirs)) = self.facts.difference(&other.facts) {
-                let node = format_args!("{:016x}", other.node);
-                tracing::warn!(node, ours, theirs, "no cluster with this node: {name} differs");
+            if let Some((name, ours, theirs)) = self.facts.difference(&other.facts)
+                && self.is_news(format!("{name} {} {theirs}", other.node))
+            {
+                tracing::warn!(
+                    node = format_args!("{:016x}", other.node),
+                    "no cluster with that node: its {name} is {theirs}, and {ours} here: set `{name}` alike on every node"
+                );
             }
         }
     }

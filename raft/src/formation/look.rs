@@ -3,7 +3,7 @@
 use crate::{
     certificate::{Peer, Subject},
     directory::Standing,
-    formation::phase::Sighting,
+    formation::phase::{Sighting, Stage},
     node::Node,
     peer::{dial::DialError, link::AskError, message::Hello, route::ASK_TIMEOUT},
 };
@@ -30,28 +30,53 @@ impl Node {
             let hello = &hello;
             async move { (address, self.pool.ask_stranger(address, hello, ASK_TIMEOUT).await) }
         });
-        let mut met = BTreeMap::new();
+        let (mut met, mut strangers) = (BTreeMap::new(), BTreeMap::new());
         for (address, answer) in join_all(asked).await {
             match answer {
                 Ok((hello, peer)) if is_own(&hello.sighting, &peer) && hello.sighting.node != self.id => {
+                    self.warn_of_another_cluster(address, &hello.sighting);
                     self.take_in(&hello, &peer);
                     met.insert(hello.sighting.node, Met { address, hello });
                 }
                 Ok(_) => {}
-                Err(error) => self.report(address, &error),
+                Err(AskError::Dial(error @ DialError::Handshake { .. })) => {
+                    strangers.insert(address, error.to_string());
+                }
+                Err(error) => tracing::debug!(%address, %error, "nobody met"),
             }
         }
+        self.warn_of_strangers(&strangers);
         met.into_values().collect()
     }
 
-    /// Nobody at home is everyday; somebody with another secret is a mistake that an operator must see.
-    fn report(&self, address: SocketAddr, error: &AskError) {
-        let stranger = matches!(error, AskError::Dial(DialError::Handshake { .. }));
-        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
-        if stranger && strangers.insert(address) {
-            tracing::warn!(%address, %error, "a node there has another cluster secret, or is none of ours");
-        } else {
-            tracing::debug!(%address, %error, "nobody met");
+    /// Nobody at home is everyday; somebody with another secret is a mistake that an operator must see, once for all
+    /// whom this look has found.
+    fn warn_of_strangers(&self, strangers: &BTreeMap<SocketAddr, String>) {
+        let mut known = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known.len();
+        known.extend(strangers.keys());
+        if known.len() > before {
+            let errors: Vec<_> = strangers.values().map(String::as_str).collect();
+            tracing::error!(
+                errors = errors.join("; "),
+                "nodes that `cluster.join` or the membership names have another cluster secret, or are none of ours: give \
+                 this node the secret of its cluster (`cluster.secret_file`), or take the addresses out of `cluster.join`"
+            );
+        }
+    }
+
+    /// A member that meets a member of another cluster was given a wrong folder, or a wrong address.
+    fn warn_of_another_cluster(&self, address: SocketAddr, other: &Sighting) {
+        let (Some(own), Stage::Member { cluster_id }) = (self.desk.phase().cluster_id(), other.stage) else {
+            return;
+        };
+        if own != cluster_id && self.is_news(format!("{own} {cluster_id}")) {
+            tracing::error!(
+                %address,
+                "this data folder belongs to cluster {own:032x}, and the node there to cluster {cluster_id:032x}: start \
+                 with the folder that is meant for that cluster, or with an empty one to join it as a new node; or name \
+                 nodes of this one in `cluster.join`"
+            );
         }
     }
 

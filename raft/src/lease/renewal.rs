@@ -70,7 +70,6 @@ impl Renewal {
 
 /// Keeps a lease, as far as there is one to be had, until the runtime ends.
 pub(crate) async fn run(node: Arc<Node>) {
-    let mut last = Renewal::NoLeader;
     loop {
         node.seat.inspect(&node.environment.clocks());
         let leader = node.leader();
@@ -80,8 +79,6 @@ pub(crate) async fn run(node: Arc<Node>) {
             () = node.leader_is_not(leader) => Renewal::Unreachable,
         };
         node.counters.renewals.with_label_values(&[renewal.name()]).inc();
-        report(last, renewal);
-        last = renewal;
         let rest = match renewal {
             Renewal::Granted => node.jittered(node.terms.renewal()),
             Renewal::Skewed | Renewal::OffRoster => LONG_PAUSE,
@@ -94,15 +91,6 @@ pub(crate) async fn run(node: Arc<Node>) {
     }
 }
 
-/// Says what an operator can mend, once.
-fn report(last: Renewal, renewal: Renewal) {
-    if renewal == Renewal::Skewed && last != renewal {
-        tracing::error!(
-            "this node's wall clock is more than 2 s from the leader's: it takes no serving lease"
-        );
-    }
-}
-
 impl Node {
     async fn renew(&self, leader: Option<u64>) -> Renewal {
         if !self.published.state().is_active_member(NodeId(self.id)) {
@@ -112,12 +100,17 @@ impl Node {
             return Renewal::OffRoster;
         }
         let Some(leader) = leader else { return Renewal::NoLeader };
+        if self.unfit_clock().is_err() {
+            // As leader it would find its own clock right.
+            self.seat.inspect(&self.environment.clocks());
+            return Renewal::Skewed;
+        }
         let nonce = self.nonce();
         let now = self.environment.clocks();
         // Noted before it is sent: the lease runs from here.
         self.seat.ask(nonce, now);
         match self.ask_lease(leader, nonce).await {
-            Ok(LeaseAnswer::Granted(grant)) => self.take(&grant).await,
+            Ok(LeaseAnswer::Granted(grant)) => self.take(leader, &grant).await,
             Ok(LeaseAnswer::Refused(reason)) => {
                 tracing::debug!(reason, "no lease was granted");
                 Renewal::Refused
@@ -146,15 +139,15 @@ impl Node {
             || state.member(own).is_some_and(|member| member.state == MemberState::Draining)
     }
 
-    async fn take(&self, grant: &Grant) -> Renewal {
+    async fn take(&self, leader: u64, grant: &Grant) -> Renewal {
         match self.seat.accept(grant, &self.environment.clocks()) {
             Err(Declined::Stray) => return Renewal::Stray,
             Err(Declined::Skewed { ahead_us }) => {
-                tracing::debug!(ahead_us, "no lease: the wall clocks are too far apart");
+                self.report_skew(leader, ahead_us);
                 self.seat.inspect(&self.environment.clocks());
                 return Renewal::Skewed;
             }
-            Ok(()) => {}
+            Ok(()) => self.forget_skew(),
         }
         // A lease below its threshold stays with the holder; a later grant replaces it.
         if let Some(threshold) = self.seat.awaited() {

@@ -99,7 +99,9 @@ impl Answer for Join {
             return Err(Refusal::NotYourself);
         }
         if let Some((name, ours, theirs)) = node.facts.difference(&self.0.facts) {
-            let text = format!("{name} is {theirs} there and {ours} in the cluster");
+            let text = format!(
+                "its {name} is {theirs}, the cluster has {ours}: set `{name}` to that, the same on every node"
+            );
             tracing::warn!(node = format_args!("{:016x}", self.0.node), "refused to take in a node: {text}");
             return Ok(JoinAnswer::Refused(text));
         }
@@ -242,6 +244,9 @@ impl Answer for AppendEntriesRequest<TypeConfig> {
         caller: &Peer,
     ) -> Result<AppendEntriesResponse<TypeConfig>, Refusal> {
         speaks_for_itself(&self.vote, caller)?;
+        if !self.entries.is_empty() {
+            node.unfit_to_follow().map_err(unable)?;
+        }
         node.raft.append_entries(self).await.map_err(unable)
     }
 }
@@ -273,12 +278,14 @@ impl Answer for TransferLeaderRequest<TypeConfig> {
 
 impl Answer for SnapshotBegin {
     async fn answer(self, node: &Arc<Node>, _caller: &Peer) -> Result<SnapshotProgress, Refusal> {
+        node.unfit_to_follow().map_err(unable)?;
         Ok(SnapshotProgress { offset: node.arrival.begin(self).await? })
     }
 }
 
 impl Answer for SnapshotChunk {
     async fn answer(self, node: &Arc<Node>, _caller: &Peer) -> Result<SnapshotProgress, Refusal> {
+        node.unfit_to_follow().map_err(unable)?;
         Ok(SnapshotProgress { offset: node.arrival.take(self).await? })
     }
 }

@@ -1,6 +1,7 @@
 //! The messages of the peer plane.
 
 use crate::{
+    Unfit,
     directory::Roll,
     formation::phase::{Invitation, InviteAnswer, Sighting},
     lease::{holder::Grant, session::Covered},
@@ -115,6 +116,8 @@ pub(crate) enum ProposeAnswer {
     Unknown(String),
     /// Not taken and never will be, for this reason.
     Refused(String),
+    /// Not taken: the leader takes no such writes until somebody has mended something.
+    Unfit(Unfit),
 }
 
 /// Up to where is the log committed, for certain and at this moment?

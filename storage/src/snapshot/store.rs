@@ -106,10 +106,7 @@ impl SnapshotStore {
     /// # Errors
     /// Fails when the file system does not tell.
     pub fn free_bytes(&self) -> Result<u64, SnapshotError> {
-        match rustix::fs::statvfs(&self.0.dir) {
-            Ok(space) => Ok(space.f_bavail.saturating_mul(space.f_frsize)),
-            Err(errno) => Err(self.error(errno.into())),
-        }
+        crate::free_bytes(&self.0.dir).map_err(|source| self.error(source))
     }
 
     /// The greatest name, without looking into the file.
