@@ -212,6 +212,8 @@ fn look_after_the_cluster(stage: &Stage) {
     stage.done("operator", &format!("cluster seal {index}"));
     stage.done("operator", &format!("cluster transfer-leader --to {node}"));
     stage.refused("operator", &format!("cluster remove {node}"), "conflict");
+    let visit = stage.run("operator", "doctor", "");
+    assert_eq!(visit.status.code(), Some(6), "one node alone is a trouble");
 }
 
 #[tokio::test]

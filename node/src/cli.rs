@@ -9,6 +9,7 @@ mod cluster;
 mod completions;
 mod connect;
 mod dev;
+mod doctor;
 mod failure;
 mod health;
 mod import;
@@ -96,6 +97,7 @@ enum Verb {
     Restore(restore::Restore),
     Recover(recover::Recover),
     Health(health::Health),
+    Doctor(doctor::Doctor),
     Load(crate::load::Load),
     Completions(completions::Completions),
     Man(man::Man),
@@ -128,6 +130,7 @@ impl Verb {
             Self::Restore(verb) => verb.run().await,
             Self::Recover(verb) => verb.run().await,
             Self::Health(verb) => verb.run().await,
+            Self::Doctor(verb) => verb.run().await,
             Self::Load(verb) => verb.run().await,
             Self::Completions(verb) => verb.run(),
             Self::Man(verb) => verb.run(),

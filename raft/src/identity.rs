@@ -16,7 +16,7 @@ use std::{
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-const META_KEY: &str = "identity";
+pub(crate) const META_KEY: &str = "identity";
 const KEY_FILE: &str = "peer.key";
 
 /// Why a node cannot say who it is.
@@ -55,6 +55,32 @@ pub enum IdentityError {
 impl From<WireError> for IdentityError {
     fn from(error: WireError) -> Self {
         Self::Store(error.to_string())
+    }
+}
+
+/// What is wrong with the key that speaks for a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum KeyCondition {
+    /// The node was never started, or its id could not be read.
+    #[default]
+    Unknown,
+    /// It is the one that is pinned to the node's id.
+    Good,
+    /// It is gone.
+    Missing,
+    /// It is another one.
+    Foreign,
+    /// It cannot be read.
+    Unreadable(String),
+}
+
+/// Looks at the key of the data folder `dir`, whose hash is `pinned` to the node's id.
+pub(crate) fn look_at_key(dir: &Path, pinned: &[u8; 32]) -> KeyCondition {
+    match read_key(&dir.join(KEY_FILE)) {
+        Ok(Some(key)) if key_sha256(&key) == *pinned => KeyCondition::Good,
+        Ok(Some(_)) => KeyCondition::Foreign,
+        Ok(None) => KeyCondition::Missing,
+        Err(error) => KeyCondition::Unreadable(error.to_string()),
     }
 }
 

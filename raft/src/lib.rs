@@ -21,6 +21,7 @@ mod fitness;
 mod formation;
 mod handover;
 mod identity;
+mod inspect;
 mod lease;
 mod machine;
 mod metrics;
@@ -54,7 +55,8 @@ pub use environment::Environment;
 pub use fitness::{DiskStatus, Room, Unfit};
 pub use formation::phase::Stage;
 pub use handover::{Handler, HandoverError};
-pub use identity::IdentityError;
+pub use identity::{IdentityError, KeyCondition};
+pub use inspect::{Checkup, SeenFile, checkup};
 pub use lease::{
     clock::Reading,
     granter::SessionStatus,

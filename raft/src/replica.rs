@@ -114,6 +114,11 @@ impl Replica {
         NodeId(self.0.node.id)
     }
 
+    /// How long a serving lease lasts, in milliseconds: the same on every node.
+    pub fn lease_duration_ms(&self) -> u64 {
+        self.0.node.facts.lease_duration_ms
+    }
+
     /// The id of the cluster, made by the node that formed it.
     pub fn cluster_id(&self) -> Option<u128> {
         self.0.node.desk.phase().cluster_id()

@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    collections::BTreeMap,
     fs::{self, File},
     io,
     ops::{ControlFlow, Range},
@@ -120,6 +121,18 @@ impl Disk {
             let (key, value) = record.map_err(database)?;
             unframed(&String::from_utf8_lossy(&key), &value)?;
             records += 1;
+        }
+        Ok(records)
+    }
+
+    /// The meta records whose keys begin with `prefix`, by the rest of their keys.
+    pub(crate) fn meta_below(&self, prefix: &str) -> Result<BTreeMap<String, Vec<u8>>, Damage> {
+        let mut records = BTreeMap::new();
+        for record in self.meta.scan_prefix(prefix) {
+            let (key, value) = record.map_err(database)?;
+            let key = String::from_utf8_lossy(&key).into_owned();
+            let payload = unframed(&key, &value)?;
+            records.insert(key[prefix.len()..].to_owned(), payload);
         }
         Ok(records)
     }

@@ -28,6 +28,7 @@ mod error;
 mod failure;
 mod folder;
 mod frame;
+mod inspect;
 mod log_id;
 mod log_store;
 mod log_writer;
@@ -57,6 +58,7 @@ pub use crate::{
     damage::{Damage, FrameFault},
     error::{OpenError, SnapshotError, StorageError},
     failure::Failure,
+    inspect::{Inspection, SeenFile, inspect},
     log_store::LogStore,
     meta_store::MetaStore,
     metrics::{HistogramData, StorageMetrics},

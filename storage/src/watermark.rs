@@ -26,6 +26,7 @@ use crate::{codec, damage::Damage, folder, frame, log_id::RawLogId};
 
 const SLOT_BYTES: usize = 4096;
 const KEY: &[u8] = b"watermark";
+const DAMAGED: &str = "both slots are damaged";
 
 /// What was acknowledged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,9 +62,15 @@ impl Watermark {
         let unusable = |reason: String| Damage::Watermark { path: PathBuf::from(path), reason };
         let file = OpenOptions::new().read(true).write(true).open(path);
         let file = file.map_err(|error| unusable(error.to_string()))?;
-        let newest = (0..2).filter_map(|slot| read(&file, slot)).max_by_key(|(sequence, _)| *sequence);
-        let (sequence, mark) = newest.ok_or_else(|| unusable("both slots are damaged".to_owned()))?;
+        let (sequence, mark) = newest(&file).ok_or_else(|| unusable(DAMAGED.to_owned()))?;
         Ok(Self { file, mark, sequence })
+    }
+
+    /// Reads the newer of the two slots of a file that may belong to somebody else.
+    pub(crate) fn peek(path: &Path) -> Result<Mark, Damage> {
+        let unusable = |reason: String| Damage::Watermark { path: PathBuf::from(path), reason };
+        let file = File::open(path).map_err(|error| unusable(error.to_string()))?;
+        newest(&file).map(|(_, mark)| mark).ok_or_else(|| unusable(DAMAGED.to_owned()))
     }
 
     pub(crate) fn mark(&self) -> &Mark {
@@ -98,6 +105,10 @@ impl Watermark {
         }
         self.file.write_all_at(&slot, self.sequence % 2 * SLOT_BYTES as u64)
     }
+}
+
+fn newest(file: &File) -> Option<(u64, Mark)> {
+    (0..2).filter_map(|slot| read(file, slot)).max_by_key(|(sequence, _)| *sequence)
 }
 
 fn read(file: &File, slot: u64) -> Option<(u64, Mark)> {

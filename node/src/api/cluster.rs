@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     auth::Authenticated,
-    clock_source,
+    clock, clock_source,
     problem::{Problem, ProblemBody},
     rotation::{Members, Rotation},
 };
@@ -33,6 +33,10 @@ const HASH_LOOK: Duration = Duration::from_millis(10);
 pub(crate) struct ClusterStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster_id: Option<String>,
+    /// What this node issues under; the same on every node.
+    issuer: String,
+    /// How long a serving lease lasts, likewise.
+    lease_duration_ms: u64,
     node: ThisNode,
     #[serde(skip_serializing_if = "Option::is_none")]
     leader: Option<String>,
@@ -80,6 +84,8 @@ struct ThisNode {
     purged: Option<u64>,
     lease: ShownLease,
     disk: ShownDisk,
+    /// Its wall clock, to be compared with that of others.
+    time: String,
     /// Why this node takes no writes, as leader or from one; absent if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     unfit: Option<String>,
@@ -115,6 +121,8 @@ struct ShownLease {
     strict: bool,
     /// What the kernel makes time from.
     clock_source: String,
+    /// Whether leases rest on it; else a majority confirms every descriptor.
+    clock_trusted: bool,
 }
 
 /// What a leader knows of leases.
@@ -211,6 +219,8 @@ pub(crate) async fn show(
     let (servers, versions) = state.catalog_size();
     Ok(Answer(ClusterStatus {
         cluster_id: status.cluster_id.map(|id| format!("{id:032x}")),
+        issuer: api.desk.issuer.clone(),
+        lease_duration_ms: api.replica.lease_duration_ms(),
         node: ThisNode {
             id: status.id.to_string(),
             http: api.http.clone(),
@@ -222,6 +232,7 @@ pub(crate) async fn show(
             purged: status.purged,
             lease: lease(&api, &status, &state),
             disk: status.disk.into(),
+            time: clock::now().to_string(),
             unfit: status.unfit.as_ref().map(ToString::to_string),
             version: env!("CARGO_PKG_VERSION"),
         },
@@ -276,12 +287,14 @@ pub(crate) async fn checkpoint(
 
 fn lease(api: &Api, status: &Status, state: &Registry) -> ShownLease {
     let millis = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    let distrusts = api.desk.distrusts_clock.load(Ordering::Relaxed);
     ShownLease {
         valid: status.lease.is_some_and(|lease| lease.valid),
         age_ms: status.lease.map(|lease| millis(lease.age)),
         threshold: status.lease.map(|lease| lease.threshold),
-        strict: state.settings().strict || api.desk.distrusts_clock.load(Ordering::Relaxed),
+        strict: state.settings().strict || distrusts,
         clock_source: clock_source::read().name,
+        clock_trusted: !distrusts,
     }
 }
 

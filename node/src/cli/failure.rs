@@ -13,7 +13,8 @@ Exit codes:
   2  wrong usage or configuration; nothing was done
   3  no node could be reached, or none could decide
   4  hard stop: the cluster forbids this connection until a human changes something
-  5  done, but some node may not be bound by it yet: `cluster seal INDEX` follows it";
+  5  done, but some node may not be bound by it yet: `cluster seal INDEX` follows it
+  6  `doctor` has found an error or a warning";
 
 /// The exit code, by who has to act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub(crate) enum Exit {
     HardStop = 4,
     /// It is done, and will bind every node, but not yet.
     NotSealed = 5,
+    /// The doctor has found something.
+    Trouble = 6,
 }
 
 /// Why a verb did not succeed.

@@ -4,7 +4,7 @@ mod flags;
 mod listen;
 mod logging;
 pub(super) mod shutdown;
-mod slots;
+pub(super) mod slots;
 
 use super::{Failure, say};
 use crate::config::{self, Config, LogFormat};

@@ -96,6 +96,7 @@ fn the_verbs_are_those_that_are_documented() {
     cluster transfer-leader
     cluster seal
     health
+    doctor
     load
     completions
     man

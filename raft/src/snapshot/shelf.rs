@@ -83,6 +83,11 @@ impl Shelf {
     }
 }
 
+/// Reads a snapshot whole, as a start would, and tells up to which index it reaches. Blocking, and long.
+pub(crate) fn look_at(file: &SnapshotFile) -> io::Result<u64> {
+    restore(file, header(file)?.records).map(|registry| registry.applied())
+}
+
 fn header(file: &SnapshotFile) -> io::Result<Header> {
     wire::decode(&file.header).map_err(|error| {
         io::Error::new(

@@ -27,23 +27,29 @@ struct Inner {
     newest: Mutex<Option<SnapshotFile>>,
     /// Keeps two snapshots of the same name from sharing a temporary file.
     attempts: AtomicU64,
-    _folder: Arc<Folder>,
+    /// Absent for who only looks.
+    _folder: Option<Arc<Folder>>,
 }
 
 impl SnapshotStore {
     /// Removes what a crash left half written. Partly received files stay, to be continued.
     pub(crate) fn open(folder: Arc<Folder>) -> Result<Self, SnapshotError> {
         let dir = folder.snapshots();
-        let store = Self(Arc::new(Inner {
-            dir,
-            newest: Mutex::default(),
-            attempts: AtomicU64::default(),
-            _folder: folder,
-        }));
+        let store = Self::at(dir, Some(folder));
         let leftovers =
             store.files(|path| path.extension().is_some_and(|extension| extension == name::TEMPORARY))?;
         leftovers.iter().try_for_each(|path| store.remove(path))?;
         Ok(store)
+    }
+
+    /// The snapshots in `dir`, for who only looks: nothing is locked and nothing removed.
+    pub(crate) fn view(dir: &Path) -> Self {
+        Self::at(dir.to_owned(), None)
+    }
+
+    fn at(dir: PathBuf, folder: Option<Arc<Folder>>) -> Self {
+        let (newest, attempts) = (Mutex::default(), AtomicU64::default());
+        Self(Arc::new(Inner { dir, newest, attempts, _folder: folder }))
     }
 
     /// The snapshot with the greatest name, checked whole when this process sees it first.

@@ -33,6 +33,12 @@ pub(super) fn claim(shared: &Path) -> Result<Slot, Failure> {
     Err(Failure::usage(format!("data_dir: all {MAX_SLOTS} slots in {} are taken", shared.display())))
 }
 
+/// The slots that `shared` has, taken or left, in order of their numbers.
+pub(in crate::cli) fn taken(shared: &Path) -> Vec<PathBuf> {
+    let slots = (1..=MAX_SLOTS).map(|number| shared.join(format!("slot-{number}")));
+    slots.take_while(|slot| slot.is_dir()).collect()
+}
+
 fn try_claim(path: &Path) -> std::io::Result<Option<File>> {
     std::fs::create_dir_all(path)?;
     let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join("slot.lock"))?;
@@ -57,6 +63,7 @@ mod tests {
         assert_eq!(second.path, shared.path().join("slot-2"));
         drop(first);
         assert_eq!(claim(shared.path()).unwrap().path, shared.path().join("slot-1"));
+        assert_eq!(taken(shared.path()), [1, 2].map(|number| shared.path().join(format!("slot-{number}"))));
     }
 
     #[test]
