@@ -127,10 +127,10 @@ impl Rotate {
 }
 
 /// Those before it are done: each is rotated for itself.
-fn stopped_at(node: &str, failure: Failure) -> Failure {
-    let message = format!("node {node}: {}", failure.message);
-    let hint = failure.hint.unwrap_or_else(|| "`keys list` shows who signs with what".into());
-    Failure { message, hint: Some(hint), ..failure }
+fn stopped_at(node: &str, mut failure: Failure) -> Failure {
+    failure.message = format!("node {node}: {}", failure.message);
+    failure.hint.get_or_insert_with(|| "`keys list` shows who signs with what".into());
+    failure
 }
 
 /// The nodes that sign.

@@ -73,6 +73,12 @@ impl Home {
         }
     }
 
+    /// As a program of this version has it.
+    pub(crate) fn running(mut self, version: &'static str) -> Self {
+        self.version = version;
+        self
+    }
+
     pub(crate) fn address(&self) -> String {
         self.listener.local_addr().unwrap().to_string()
     }

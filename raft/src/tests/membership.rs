@@ -60,7 +60,7 @@ async fn a_learner_takes_the_place_of_a_dead_voter_which_comes_back_as_a_learner
 
 /// As [`impatient`], with the program that removes dead nodes.
 fn newer(home: Home) -> Home {
-    Home { version: "0.2.0", ..impatient(home) }
+    impatient(home).running("0.2.0")
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn while_one_member_runs_an_older_program_no_dead_node_is_removed() {
 #[tokio::test]
 async fn a_program_two_minor_versions_apart_is_not_taken_in() {
     let mut homes = homes(1);
-    let other = Home { version: "0.3.0", ..newcomer(&homes) };
+    let other = newcomer(&homes).running("0.3.0");
     introduce(&mut homes);
     let _replicas = start_all(&homes).await;
     let replica = other.start().await;
