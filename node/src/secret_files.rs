@@ -147,7 +147,7 @@ impl SecretFiles {
         let files = self.clone();
         let secrets = spawn_blocking(move || files.read()).await??;
         let members = replica.secrets_of_members().await;
-        let exchanged = replica.exchange_secrets(&secrets)?;
+        let exchanged = replica.exchange_secrets(&secrets).await?;
         if exchanged {
             for warning in rotation::cut_off(replica.node_id(), &replica.secrets(), &members) {
                 tracing::warn!("{warning}");

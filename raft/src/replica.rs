@@ -3,6 +3,7 @@
 use crate::{
     ClusterSecret, Committed, Config, Ending, Environment, Handler, HandoverError, Permit, ProposeError,
     ReadError, SealError, SealReceipt, SecretsInForce, Stage, StartError, Status, TlsError, Verdict,
+    backup::note_secrets,
     metrics::Scrape,
     node::Node,
     peer::{message::Abdicate, route::Lane},
@@ -307,8 +308,14 @@ impl Replica {
     ///
     /// # Errors
     /// [`TlsError`]: these secrets cannot be used, and those from before stay.
-    pub fn exchange_secrets(&self, secrets: &[ClusterSecret]) -> Result<bool, TlsError> {
-        self.0.node.tls().exchange(secrets)
+    pub async fn exchange_secrets(&self, secrets: &[ClusterSecret]) -> Result<bool, TlsError> {
+        let exchanged = self.0.node.tls().exchange(secrets)?;
+        if let Some(storage) = self.0.storage.lock().await.as_ref().filter(|_| exchanged)
+            && let Err(error) = note_secrets(&storage.meta, secrets).await
+        {
+            tracing::warn!(%error, "the secrets in force are not on record in the data folder");
+        }
+        Ok(exchanged)
     }
 
     /// The cluster secrets that this node has in force.

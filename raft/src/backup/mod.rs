@@ -7,7 +7,7 @@ pub(crate) mod capture;
 mod file;
 mod found;
 mod restore;
-mod salvage;
+pub(crate) mod salvage;
 
 pub use capture::{Backup, BackupError};
 pub use file::{BackupFile, BackupFileError};

@@ -45,7 +45,7 @@ impl Environment for World {
 /// A data folder and the settings of the replica that lives in it, across restarts.
 pub(crate) struct Home {
     pub(crate) dir: TempDir,
-    listener: TcpListener,
+    pub(crate) listener: TcpListener,
     pub(crate) secrets: Vec<&'static str>,
     pub(crate) join: Vec<String>,
     pub(crate) expect: Option<u16>,

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     ClusterSecret, Replica, SecretsInForce, TlsError,
+    backup::salvage::salvage,
     certificate::{ANY_PEER, Subject, key_from_seed},
     tls::Tls,
 };
@@ -43,7 +44,7 @@ fn in_force(texts: &[&str]) -> SecretsInForce {
 /// Gives `texts` to one node after the other, and waits until each of them sees that all have taken it over.
 async fn step(replicas: &[Replica], texts: &[&str]) {
     for replica in replicas {
-        assert!(replica.exchange_secrets(&parse(texts)).unwrap());
+        assert!(replica.exchange_secrets(&parse(texts)).await.unwrap());
     }
     for replica in replicas {
         within("every node sees the step", async {
@@ -117,13 +118,24 @@ async fn the_secret_is_changed_in_three_steps_and_no_write_fails() {
 async fn secrets_that_cannot_be_used_change_nothing() {
     let homes = homes(1);
     let replica = start_all(&homes).await.remove(0);
-    let exchange = |texts: &[&str]| replica.exchange_secrets(&parse(texts));
-    assert!(matches!(exchange(&[]), Err(TlsError::NoSecret)));
-    assert!(matches!(exchange(&[SECRET, OTHER_SECRET, SECRET]), Err(TlsError::TooManySecrets(3))));
-    assert!(matches!(exchange(&[OTHER_SECRET, OTHER_SECRET]), Err(TlsError::SameSecret(_))));
-    assert!(!exchange(&[SECRET]).unwrap(), "the same again is no exchange");
+    let exchange = async |texts: &[&str]| replica.exchange_secrets(&parse(texts)).await;
+    assert!(matches!(exchange(&[]).await, Err(TlsError::NoSecret)));
+    assert!(matches!(exchange(&[SECRET, OTHER_SECRET, SECRET]).await, Err(TlsError::TooManySecrets(3))));
+    assert!(matches!(exchange(&[OTHER_SECRET, OTHER_SECRET]).await, Err(TlsError::SameSecret(_))));
+    assert!(!exchange(&[SECRET]).await.unwrap(), "the same again is no exchange");
     assert_eq!(replica.secrets(), in_force(&[SECRET]));
     assert_eq!(replica.derive("x"), [parse(&[SECRET])[0].derive("x")]);
-    assert!(exchange(&[SECRET, OTHER_SECRET]).unwrap());
+    assert!(exchange(&[SECRET, OTHER_SECRET]).await.unwrap());
     assert_eq!(replica.derive("x").len(), 2);
+}
+
+#[tokio::test]
+async fn whoever_recovers_from_a_folder_finds_the_secrets_that_were_in_force_last() {
+    let homes = homes(1);
+    let replica = start_all(&homes).await.remove(0);
+    assert!(replica.exchange_secrets(&parse(&[OTHER_SECRET, SECRET])).await.unwrap());
+    replica.shutdown().await;
+    drop(replica);
+    let salvaged = salvage(homes[0].dir.path()).await.unwrap();
+    assert_eq!(salvaged.secrets, in_force(&[OTHER_SECRET, SECRET]).verifies);
 }
