@@ -1,6 +1,6 @@
 //! One node as a process of its own.
 
-use crate::{Binary, Door, PATIENCE, Site};
+use crate::{Binary, Door, PATIENCE, Site, Spent};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
@@ -117,6 +117,11 @@ impl Node {
     /// Its public API, entered without a token.
     pub fn door(&self) -> Door {
         Door::new(self.http(), None)
+    }
+
+    /// What it has cost this machine so far.
+    pub fn spent(&self) -> Spent {
+        Spent::by(self.child.id())
     }
 
     /// What it has logged so far.

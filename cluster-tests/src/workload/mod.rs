@@ -4,8 +4,10 @@
 //! answered, and never sends one twice. All lanes share one thread: what they spend is taken from the nodes.
 
 mod connection;
+mod pace;
 mod request;
 
+pub use pace::{Pace, Paced};
 pub use request::{Given, Request};
 
 use crate::{Whereabouts, boot_ns};
