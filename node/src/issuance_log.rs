@@ -1,6 +1,6 @@
 //! The issuance log: every decision of this node, written down before its answer leaves.
 //!
-//! Lines are gathered, and many share one write. With [`Durability::Os`] whoever commits writes for all that
+//! Lines are gathered, and many share one write as long as many come. With [`Durability::Os`] whoever commits writes for all that
 //! wait: handing some kilobytes to the operating system takes microseconds, less than waking another thread
 //! would. With [`Durability::Disk`] a thread of its own writes, since each batch waits for the disk.
 //!
@@ -24,7 +24,10 @@ use serde::{Deserialize, Serialize};
 use std::{
     io,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, TryLockError},
+    sync::{
+        Arc, Mutex, MutexGuard, TryLockError,
+        atomic::{AtomicU32, Ordering},
+    },
     thread::{Builder, JoinHandle},
 };
 
@@ -34,6 +37,13 @@ const QUEUE_BYTES: usize = 4 << 20;
 
 /// How many writes one task does before it leaves what has come meanwhile to another.
 const MOST_WRITES: usize = 8;
+
+/// After so many writes of one line in a row nobody waits for company: letting others run costs more than a write, since
+/// an idle runtime wakes a second thread for it.
+const ALONE: u32 = 4;
+
+/// Every so many writes company is looked for all the same: there may be more to do by now.
+const LOOK_AGAIN: u32 = 16;
 
 /// What the log is told.
 #[derive(Clone, Debug)]
@@ -88,6 +98,8 @@ struct Shared {
     queue: Queue,
     /// Held by whoever writes, and only tried for: nobody blocks on another's write.
     writer: Mutex<Writer>,
+    /// How many writes in a row have had one line.
+    alone: AtomicU32,
     counters: Counters,
 }
 
@@ -113,7 +125,8 @@ impl IssuanceLog {
         let counters = Counters::new().map_err(io::Error::other)?;
         let file = LogFile::open(settings, counters.rotations.clone())?;
         let writer = Mutex::new(Writer { file, bytes: Vec::new(), failing: false });
-        let shared = Arc::new(Shared { queue: Queue::new(queue_bytes), writer, counters });
+        let (queue, alone) = (Queue::new(queue_bytes), AtomicU32::new(0));
+        let shared = Arc::new(Shared { queue, writer, alone, counters });
         let thread = thread.then(|| start_thread(shared.clone())).transpose()?;
         Ok(Self { shared, on_failure, thread })
     }
@@ -177,7 +190,9 @@ impl Place<'_> {
     async fn written(&self) -> bool {
         // Whatever else is ready to run comes first, and adds its lines. Without this pause every commit would
         // be a write of its own: between its line and its write a task lets nobody else run.
-        tokio::task::yield_now().await;
+        if self.shared.expects_company() {
+            tokio::task::yield_now().await;
+        }
         loop {
             // Before the look, so that no wake-up falls in between.
             let woken = self.batch.woken();
@@ -201,6 +216,20 @@ impl Drop for Place<'_> {
 }
 
 impl Shared {
+    /// Whether others are likely to add lines, by what the last writes were like.
+    fn expects_company(&self) -> bool {
+        let alone = self.alone.load(Ordering::Relaxed);
+        alone < ALONE || alone.is_multiple_of(LOOK_AGAIN)
+    }
+
+    /// Notes how many lines shared a write.
+    fn learn(&self, lines: u64) {
+        match lines {
+            1 => self.alone.fetch_add(1, Ordering::Relaxed),
+            _ => self.alone.swap(0, Ordering::Relaxed),
+        };
+    }
+
     /// Writes everything that is queued; `false` if somebody else is writing.
     fn write_queued(&self) -> bool {
         let Some(mut writer) = self.try_writer() else { return false };
@@ -228,6 +257,7 @@ impl Shared {
     fn write_batch(&self, writer: &mut Writer) {
         let Writer { file, bytes, failing } = writer;
         let Some((lines, batch)) = self.queue.take(bytes) else { return };
+        self.learn(lines);
         let result = file.append(bytes);
         match &result {
             Ok(()) => self.counters.wrote(lines, bytes.len()),

@@ -20,6 +20,8 @@ struct Pending {
     lines: u64,
     batch: Arc<Batch>,
     closed: bool,
+    /// Whether a writer sleeps. Waking nobody would be a system call all the same.
+    awaited: bool,
 }
 
 impl Queue {
@@ -34,15 +36,15 @@ impl Queue {
         let mut text = Vec::with_capacity(LINE_BYTES);
         line.write_to(&mut text).ok()?;
         let mut pending = self.lock();
-        let before = pending.bytes.len();
-        if before >= self.bound {
+        if pending.bytes.len() >= self.bound {
             return None;
         }
         pending.bytes.extend_from_slice(&text);
         pending.lines += 1;
         let batch = pending.batch.clone();
+        let awaited = std::mem::take(&mut pending.awaited);
         drop(pending);
-        if before == 0 {
+        if awaited {
             self.arrived.notify_one();
         }
         Some(batch)
@@ -77,7 +79,10 @@ impl Queue {
 
     /// Blocks until something is queued; `false` once the queue is closed and empty.
     pub(super) fn wait(&self) -> bool {
-        let empty = |pending: &mut Pending| pending.bytes.is_empty() && !pending.closed;
+        let empty = |pending: &mut Pending| {
+            pending.awaited = pending.bytes.is_empty() && !pending.closed;
+            pending.awaited
+        };
         let pending = self.arrived.wait_while(self.lock(), empty);
         !pending.unwrap_or_else(PoisonError::into_inner).bytes.is_empty()
     }

@@ -162,10 +162,35 @@ async fn a_line_is_in_the_file_when_its_commit_returns() {
 }
 
 /// Polls once, then drops.
+fn poll_once(commit: impl Future<Output = Result<(), Unavailable>>) -> Poll<Result<(), Unavailable>> {
+    std::pin::pin!(commit).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Drops while the line waits.
 fn abandon(commit: impl Future<Output = Result<(), Unavailable>>) {
-    let commit = std::pin::pin!(commit);
-    let polled = commit.poll(&mut Context::from_waker(Waker::noop()));
-    assert_eq!(polled, Poll::Pending);
+    assert_eq!(poll_once(commit), Poll::Pending);
+}
+
+#[tokio::test]
+async fn who_comes_alone_again_and_again_waits_for_nobody_until_there_is_company() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Arc::new(IssuanceLog::open(settings(folder.path(), Durability::Os)).unwrap());
+    let decided = Decided::new();
+    for number in 0..u64::from(ALONE) {
+        abandon(log.commit(&decided.line(0, number)));
+    }
+    let at_once = |log: &IssuanceLog| poll_once(log.commit(&decided.line(0, 0))) == Poll::Ready(Ok(()));
+    for _ in ALONE..LOOK_AGAIN {
+        assert!(at_once(&log));
+    }
+    assert!(!at_once(&log), "now and then it looks again");
+    assert!(at_once(&log));
+    load(&log, 64, 20).await;
+    assert!(!at_once(&log), "there was company just now");
+    let (lines, writes) = ("hapi_issuance_log_lines_total", "hapi_issuance_log_writes_total");
+    let (lines, writes) = (count(&log, lines), count(&log, writes));
+    assert_eq!(lines, 64 * 20 + u64::from(LOOK_AGAIN) + 3);
+    assert!(writes < 100, "{writes} writes");
 }
 
 #[tokio::test]
