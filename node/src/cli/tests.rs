@@ -95,6 +95,9 @@ fn the_verbs_are_those_that_are_documented() {
     cluster remove
     cluster transfer-leader
     cluster seal
+    backup
+    restore confirm
+    recover
     health
     doctor
     load
