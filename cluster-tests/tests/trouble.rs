@@ -359,6 +359,30 @@ async fn cluster_id(cluster: &Cluster) -> String {
     cluster.status(0).await.unwrap().body["cluster_id"].as_str().unwrap().to_owned()
 }
 
+/// The cluster gave up a node that was off, and it comes back.
+async fn a_node_that_was_removed_while_stopped() -> Option<Told> {
+    let mut cluster = Cluster::start_with(3, Options::default().set("HAPI_LEASE_CLOCK", "trusted")).await;
+    publish_all(&cluster.publisher(0), &[document(SERVER, "1.0.0")]).await;
+    let old = cluster.id(2).await;
+    cluster.stop(2);
+    let leader = cluster.leader_among(&[0, 1]).await;
+    let removed = cluster.operator(leader).delete(&format!("/v1/cluster/members/{old}")).await;
+    assert_eq!(removed.status, 200, "{}", removed.text);
+    cluster.restart(2);
+    wait_until("it has come back as another node", async || {
+        let door = cluster.node(2).door();
+        let ready = door.try_send(door.request(reqwest::Method::GET, "/readyz")).await.ok()?;
+        let status = cluster.status(2).await?;
+        let id = status.body["node"]["id"].as_str()?.to_owned();
+        (ready.status == 200 && id != old).then_some(())
+    })
+    .await;
+    assert!(cluster.data(2).join(format!("removed-{old}")).join("db").is_dir(), "its data was not kept");
+    cluster.client(2).connect(SERVER).await.ok();
+    cluster.assert_same_state().await;
+    Some(Told { exit: None, said: said(&cluster.node(2).log()) })
+}
+
 fn copy(from: &Path, to: &Path) {
     let status = Command::new("cp").arg("--archive").arg(from).arg(to).status().unwrap();
     assert!(status.success(), "{status}");
@@ -620,6 +644,14 @@ async fn every_trouble_has_one_message_that_says_what_to_do() {
         )
         .await,
         Row::of(
+            "removed while stopped",
+            a_node_that_was_removed_while_stopped(),
+            None,
+            "the cluster has removed this node: its data is kept there, and it joins as a new node. Delete what is kept \
+             once nobody needs it",
+        )
+        .await,
+        Row::of(
             "log truncated behind the watermark",
             a_log_that_ends_before_the_watermark(),
             Some(1),
@@ -668,10 +700,13 @@ async fn a_follower_without_room_is_left_behind_and_catches_up() {
     .await;
     publish_all(&cluster.publisher(0), &[document(SERVER, "1.0.0")]).await;
     let behind =
-        cluster.node(2).door().get(&format!("/v0.1/servers/{}/versions", SERVER.replace('/', "%2F"))).await;
+        cluster.client(2).get(&format!("/v0.1/servers/{}/versions", SERVER.replace('/', "%2F"))).await;
     assert_eq!(behind.status, 404, "it has taken an entry: {}", behind.text);
-    // What it cannot decide itself the leader does.
-    cluster.client(2).connect(SERVER).await.ok();
+    // Once the lease from before is over, the leader decides what it cannot.
+    wait_until("the leader decides for it", async || {
+        (cluster.client(2).connect(SERVER).await.status == 200).then_some(())
+    })
+    .await;
     restart_with_reserve(&mut cluster, 2, 0);
     cluster.wait_ready().await;
     cluster.assert_same_state().await;

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use hapi_descriptor::Signer;
 use hapi_raft::{Committed, Replica};
 use hapi_registry_state::{
-    Command, KeyState, Kid, NodeId, Outcome, Principal, PublicKey, Registry, SigningKey, Timestamp,
+    Command, KeyState, Kid, NodeId, Outcome, Principal, PublicKey, Registry, Rejection, SigningKey, Timestamp,
 };
 use rustix::fs::{Mode, OFlags};
 use std::{
@@ -168,6 +168,8 @@ fn ended(keys: &[(&Kid, &SigningKey)], now: Timestamp) -> Option<Command> {
 async fn propose(replica: &Replica, command: Command) -> Duration {
     let act = command.act();
     match replica.propose(Principal::Node(replica.node_id()), command).await {
+        // That it was removed a node learns from its peers, and says it then with what follows.
+        Ok(Committed { outcome: Outcome::Rejected(Rejection::NodeRemoved(_)), .. }) => REST,
         Ok(Committed { outcome: Outcome::Rejected(rejection), .. }) => {
             tracing::warn!(act, %rejection, "the registry rejected this node's own act");
             REST

@@ -152,7 +152,8 @@ impl Node {
                 match &ending {
                     // The owner ends with it as its last words; here it would be said twice.
                     Ending::Failed(reason) => tracing::debug!(%reason, "this replica has failed"),
-                    Ending::Removed(_) => tracing::warn!("{ending}"),
+                    // The process that comes after it says so, and where the data is.
+                    Ending::Removed(_) => tracing::info!("{ending}"),
                 }
                 *known = Some(ending);
             }

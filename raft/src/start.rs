@@ -123,7 +123,8 @@ async fn begin_anew(config: &mut Config) -> Result<(), StartError> {
     if let Some(path) = moved {
         tracing::warn!(
             path = %path.display(),
-            "the cluster has removed this node: its data is kept there, and it joins as a new node"
+            "the cluster has removed this node: its data is kept there, and it joins as a new node. Delete what is kept \
+             once nobody needs it"
         );
     }
     if let Some(members) = legacy {

@@ -167,10 +167,12 @@ impl Node {
                 Ok((JoinAnswer::Removed, peer)) if self.directory.vouches(&peer) => {
                     return self.depart().await;
                 }
-                Ok((JoinAnswer::Removed, peer)) => {
+                Ok((JoinAnswer::Removed, peer))
+                    if self.is_news(format!("removed, says {}", peer.subject)) =>
+                {
                     tracing::warn!(by = %peer.subject, "no known member says that this node was removed");
                 }
-                Ok((JoinAnswer::NotLeader { .. } | JoinAnswer::Later, _)) => {}
+                Ok((JoinAnswer::NotLeader { .. } | JoinAnswer::Later | JoinAnswer::Removed, _)) => {}
                 Err(error) => tracing::debug!(%error, address = %met.address, "no answer to a wish to join"),
             }
         }

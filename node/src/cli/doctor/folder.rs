@@ -25,6 +25,7 @@ pub(super) fn judge(dir: &str, seen: &Checkup) -> Vec<Finding> {
     found.extend(damage(dir, seen));
     found.extend(key(dir, seen));
     found.extend(stage(dir, seen));
+    found.extend(put_aside(dir, seen));
     found.push(summary(dir, seen));
     found
 }
@@ -134,6 +135,23 @@ fn stage(dir: &str, seen: &Checkup) -> Option<Finding> {
     }
 }
 
+/// What a removed node has left, and what the next start will put aside.
+fn put_aside(dir: &str, seen: &Checkup) -> Option<Finding> {
+    let is =
+        |test: fn(&str) -> bool| seen.files.iter().find(move |file| file.path.to_str().is_some_and(test));
+    if is(|path| path == "set-aside").is_some() {
+        let what =
+            "the cluster has removed this node: the next start puts its data aside and joins as a new node";
+        return Some(Finding::info("removed", dir, what));
+    }
+    let kept = is(|path| path.starts_with("removed-") && !path.contains('/'))?;
+    let what = format!(
+        "{} holds the data of a node that was removed: delete it once nobody needs it",
+        kept.path.display()
+    );
+    Some(Finding::info("put_aside", dir, what))
+}
+
 /// Whose folder it is and what it holds.
 fn summary(dir: &str, seen: &Checkup) -> Finding {
     if seen.is_locked {
@@ -206,7 +224,7 @@ mod tests {
     #[test]
     fn each_trouble_is_found() {
         type Case = (&'static str, fn(&mut Checkup), &'static str);
-        let cases: [Case; 13] = [
+        let cases: [Case; 15] = [
             ("unreadable", |seen| seen.unread.push("/data/db: denied".into()), "/data/db: denied"),
             ("owners", |seen| seen.files[0].user = 0, "lock in it to user 0"),
             ("open_secret", |seen| seen.files[1].mode = 0o100_640, "private key peer.key"),
@@ -223,6 +241,8 @@ mod tests {
                 "word to node 00000000000000b2",
             ),
             ("forming", |seen| seen.stage = Some(Stage::Inviting { cluster_id: 1 }), "invited others"),
+            ("removed", |seen| seen.files.push(file("set-aside", 0o100_644)), "has removed this node"),
+            ("put_aside", |seen| seen.files.push(file("removed-a1", 0o040_755)), "removed-a1 holds"),
             ("in_use", |seen| seen.is_locked = true, "has the folder open"),
         ];
         for (code, make, part) in cases {
