@@ -13,6 +13,9 @@ use crate::secret_files::SecretError;
 use crate::serve::{self, ServeError};
 use hapi_raft::{IdentityError, StartError};
 use hapi_registry_state::NodeId;
+use slots::Slot;
+use std::convert::Infallible;
+use std::future::pending;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
@@ -68,7 +71,11 @@ async fn run_node(mut config: Config, shutdown: impl Future<Output = ()>) -> Res
     }
     let listeners = listen::bind(&mut config)?;
     let addresses = [("HAPI_HTTP_LISTEN", config.http.listen), ("HAPI_PEER_LISTEN", config.peer.listen)];
-    match serve::run(config, listeners, shutdown).await {
+    let served = tokio::select! {
+        served = serve::run(config, listeners, shutdown) => served,
+        never = show_use(slot.as_ref()) => match never {},
+    };
+    match served {
         Err(ServeError::Removed(node)) => Err(begin_anew(node, addresses)),
         ended => Ok(ended?),
     }
@@ -101,6 +108,13 @@ fn access(failure: Failure, source: &io::Error) -> Failure {
 
 fn user() -> u32 {
     rustix::process::geteuid().as_raw()
+}
+
+async fn show_use(slot: Option<&Slot>) -> Infallible {
+    match slot {
+        Some(slot) => slot.show_use().await,
+        None => pending().await,
+    }
 }
 
 impl From<FaultError> for Failure {

@@ -36,7 +36,7 @@ pub(crate) const KEYS: &[Key] = &[
     switch(
         "data_slots",
         "data-slots",
-        "Replicas on this host share `data_dir`: each takes the lowest free slot-N folder in it",
+        "Replicas on this host share `data_dir`: each takes the free slot-N folder in it that was used last",
     ),
     text(
         "issuer",
