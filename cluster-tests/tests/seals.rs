@@ -61,6 +61,29 @@ async fn a_key_used_twice_gives_the_first_answer_and_no_other_command() {
     assert!(next["index"].as_u64() > first["index"].as_u64());
 }
 
+#[tokio::test]
+async fn a_publication_repeated_under_its_key_is_the_first_one_and_without_it_a_conflict() {
+    let cluster = Cluster::start(3).await;
+    let publish = async |place: usize, key: Option<&str>| {
+        let door = cluster.publisher(place);
+        let request = door.request(Method::POST, "/v0/publish").json(&document(SERVER, "1.0.0"));
+        let request = match key {
+            Some(key) => request.header("idempotency-key", key),
+            None => request,
+        };
+        door.try_send(request).await.unwrap()
+    };
+    let first = publish(0, Some("release-1")).await.ok();
+    for place in 0..3 {
+        assert_eq!(publish(place, Some("release-1")).await.ok(), first, "node {place}");
+    }
+    let cases = [(None, "version_exists"), (Some("release-2"), "version_exists")];
+    for (key, code) in cases {
+        let again = publish(1, key).await;
+        assert_eq!((again.status, again.code()), (400, code), "{key:?}: {}", again.text);
+    }
+}
+
 /// A write at `door` whose caller does not wait: not sealed, and where to ask.
 async fn unsealed(door: &Door, name: &str) -> (u64, String) {
     let response = act(door, name).header("prefer", "wait=0").send().await.unwrap();

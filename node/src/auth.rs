@@ -86,6 +86,11 @@ impl Authenticated {
         Some(RequestKey { name, fingerprint: Sha256::digest(asked.ok()?).into() })
     }
 
+    /// Whether the caller may be repeating a request that was done: then only the log has the answer.
+    pub(crate) fn may_repeat(&self) -> bool {
+        self.name.is_some()
+    }
+
     pub(crate) fn principal(&self) -> Principal {
         Principal::Token(self.token.id.clone())
     }

@@ -35,7 +35,7 @@ pub(crate) async fn publish(
     let document = ServerJson::parse(&bytes, rules(&api)).map_err(|issues| refused(&issues))?.server;
     let (name, version) = (document.name().clone(), document.version().clone());
     // Versions never go: what is known here to exist needs no entry of the log to be refused.
-    if api.replica.state().entry(&name, &version).is_some() {
+    if !caller.may_repeat() && api.replica.state().entry(&name, &version).is_some() {
         let (name, version) = (name.to_string(), version.to_string());
         return Err(Rejection::VersionExists { name, version }.into());
     }
