@@ -84,6 +84,35 @@ async fn a_node_that_comes_later_joins_and_becomes_a_voter() {
 }
 
 #[tokio::test]
+async fn a_node_answers_no_reads_before_it_has_caught_up_and_then_also_without_a_majority() {
+    const READS: [&str; 3] =
+        ["/.well-known/jwks.json", "/v0/servers", "/v0/servers/ai.acme%2Fa/versions/1.0.0"];
+    let mut cluster = Cluster::start(3).await;
+    publish_all(&cluster.publisher(0), &[document("ai.acme/a", "1.0.0")]).await;
+    cluster.wait_leases(&cluster.running()).await;
+    let known = cluster.client(0).get(READS[0]).await.ok();
+    cluster.kill(1);
+    cluster.kill(2);
+    for path in READS {
+        cluster.client(0).get(path).await.ok();
+    }
+    cluster.kill(0);
+    cluster.restart(0);
+    for path in READS {
+        let answer = cluster.client(0).get(path).await;
+        assert_eq!((answer.status, answer.code()), (503, "not_caught_up"), "{path}: {}", answer.text);
+    }
+    cluster.restart(1);
+    for path in READS {
+        wait_until(&format!("{path} is answered"), async || {
+            (cluster.client(0).get(path).await.status == 200).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(cluster.client(0).get(READS[0]).await.ok(), known);
+}
+
+#[tokio::test]
 async fn a_node_with_another_issuer_is_refused_and_told_both() {
     let mut cluster = Cluster::start(1).await;
     let mut settings: Vec<(String, String)> = cluster.settings().to_vec();

@@ -3,6 +3,7 @@
 mod audit;
 mod backup;
 mod body;
+mod caught_up;
 mod clients;
 mod cluster;
 mod connect;
@@ -41,7 +42,7 @@ use axum::{
 use hapi_raft::{Committed, Covered, Replica, trace};
 use hapi_registry_state::{Command, Outcome, RequestKey};
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 use tokio::sync::Semaphore;
@@ -68,6 +69,8 @@ pub(crate) struct Api {
     pub(crate) http: String,
     /// Whether requests that are part of no trace may begin one.
     pub(crate) exports_traces: bool,
+    /// See [`caught_up::CaughtUp`].
+    pub(crate) caught_up: AtomicBool,
 }
 
 /// A write that is done, and binds every node if it denies something.

@@ -170,6 +170,7 @@ impl FromRequestParts<Arc<Api>> for Reader {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        api.catch_up().await?;
         match credential(&parts.headers)? {
             Some(credential) => authenticate(api, &credential).await.map(|caller| Self(Some(caller))),
             None if api.replica.state().settings().anonymous_reads => Ok(Self(None)),

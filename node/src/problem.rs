@@ -108,6 +108,12 @@ impl Problem {
         )
     }
 
+    /// This node's memory may lack what others have known for long.
+    pub(crate) fn not_caught_up() -> Self {
+        let detail = "this node has had no word from a majority since it started: ask another one";
+        Self::unavailable("not_caught_up", detail)
+    }
+
     /// A decision that is not written down is not answered.
     pub(crate) fn issuance_log_unavailable() -> Self {
         Self::unavailable(

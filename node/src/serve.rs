@@ -121,7 +121,9 @@ pub(crate) async fn run(
         backups: Arc::new(Semaphore::new(BACKUPS)),
         http: http.clone(),
         exports_traces: traces.is_some(),
+        caught_up: AtomicBool::new(false),
     });
+    let catching_up = tokio::spawn(catch_up(api.clone()));
     // Tests and tools wait for this line: from now on the node answers.
     tracing::info!(node = %replica.node_id(), http, peer = config.peer_advertise(), "listening");
     let stopping = async {
@@ -140,6 +142,7 @@ pub(crate) async fn run(
     measurer.abort();
     feeder.abort();
     rereader.abort();
+    catching_up.abort();
     if let Some(traces) = traces {
         traces.end().await;
     }
@@ -219,6 +222,10 @@ fn judge_clock(trust: ClockTrust, last: Option<&ClockSource>) -> ClockSource {
 async fn keep_keys(signing: Arc<Signing>, replica: Replica, http: String) {
     replica.formed().await;
     signing.keep(&replica, &http, env!("CARGO_PKG_VERSION")).await;
+}
+
+async fn catch_up(api: Arc<Api>) {
+    api.until_caught_up().await;
 }
 
 async fn keep_feed(feed: Arc<Feed>, replica: Replica, desk: Arc<Desk>) {

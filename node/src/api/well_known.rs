@@ -1,6 +1,7 @@
 //! What every node publishes for verifiers and clients, the same on each.
 
-use super::{Api, json_text};
+use super::{Api, caught_up::CaughtUp, json_text};
+use crate::problem::ProblemBody;
 use axum::{
     Json,
     extract::State,
@@ -20,9 +21,12 @@ const JWKS_MAX_AGE: &str = "public, max-age=30";
 /// The public keys that descriptors verify with, as a JWK set (RFC 7517).
 #[utoipa::path(
     get, path = "/.well-known/jwks.json", tag = "connect",
-    responses((status = 200, body = Object), (status = 304, description = "Not changed"))
+    responses(
+        (status = 200, body = Object), (status = 304, description = "Not changed"),
+        (status = 503, description = "This node may lack keys: ask another one", body = ProblemBody),
+    )
 )]
-pub(crate) async fn jwks(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
+pub(crate) async fn jwks(_: CaughtUp, State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
     let keys: KeySet = api.replica.state().published_keys().cloned().collect();
     let text = keys.to_json();
     let etag = format!("\"{}\"", super::audit::hex(&Sha256::digest(&text)[..16]));
