@@ -65,6 +65,8 @@ async fn one_node_alone_is_a_cluster() {
 async fn a_node_that_comes_later_joins_and_becomes_a_voter() {
     let mut cluster = Cluster::start(3).await;
     publish_all(&cluster.publisher(0), &[document("ai.acme/a", "1.0.0")]).await;
+    // Else a newcomer's key would be published for a minute before it signs, and the newcomer have no vote before.
+    cluster.operator(0).patch("/v1/settings", &json!({ "key_prepublish": 0 })).await.ok();
     let fourth = cluster.grow();
     let fifth = cluster.grow();
     for place in [fourth, fifth] {

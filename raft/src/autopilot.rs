@@ -8,7 +8,7 @@ use crate::{
     versions,
     voters::{Census, Change},
 };
-use hapi_registry_state::{Command, MemberState, NodeId, Principal};
+use hapi_registry_state::{Command, KeyState, MemberState, NodeId, Principal, Registry};
 use openraft::{ChangeMembers, Instant as _, metrics::RaftMetrics};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -116,7 +116,7 @@ impl Node {
         let members = metrics.membership_config.nodes().map(|(node, _)| *node);
         let silent: BTreeSet<u64> = members.filter(|member| !answering.contains(member)).collect();
         let now = Instant::now();
-        watch.look(&near_learners(metrics, &answering), &silent, now);
+        watch.look(&self.near_learners(metrics, &answering), &silent, now);
         let ready = lasting(&watch.steady, Duration::from_millis(self.tuning.promote_after_ms), now);
         let dead = lasting(&watch.silent, Duration::from_millis(self.tuning.dead_node_grace_ms), now);
         for node in dead.difference(&watch.dead) {
@@ -132,6 +132,22 @@ impl Node {
             voters,
             ready,
         }
+    }
+
+    /// Learners that are fit to vote: they have nearly all of the log, are among those `answering`, and could issue if
+    /// they were to lead. Whoever leads decides for all that have no lease.
+    fn near_learners(&self, metrics: &RaftMetrics<TypeConfig>, answering: &BTreeSet<u64>) -> BTreeSet<u64> {
+        let (last, state) = (metrics.last_log_index.unwrap_or(0), self.published.state());
+        let is_near = |learner: &u64| {
+            let matched = metrics.replication.as_ref().and_then(|all| *all.get(learner)?);
+            matched.is_some_and(|matched| last.saturating_sub(matched.index) <= NEAR_ENTRIES)
+        };
+        let learners = metrics.membership_config.membership().learner_ids();
+        learners
+            .filter(|learner| {
+                answering.contains(learner) && is_near(learner) && signs(&state, NodeId(*learner))
+            })
+            .collect()
     }
 
     /// The next step on a dead node's way out, as an operator would take it: it is to issue nothing any more; once
@@ -221,21 +237,15 @@ impl Node {
 }
 
 /// The nodes that answered the leader within the time that is `recent`.
-fn answering(metrics: &RaftMetrics<TypeConfig>, recent: Duration) -> BTreeSet<u64> {
+pub(crate) fn answering(metrics: &RaftMetrics<TypeConfig>, recent: Duration) -> BTreeSet<u64> {
     let answers = metrics.heartbeat.iter().flatten();
     let just_now = answers.filter(|(_, last)| last.as_ref().is_some_and(|last| last.elapsed() <= recent));
     just_now.map(|(node, _)| *node).collect()
 }
 
-/// Learners that have nearly all of the log and are among those `answering`.
-fn near_learners(metrics: &RaftMetrics<TypeConfig>, answering: &BTreeSet<u64>) -> BTreeSet<u64> {
-    let last = metrics.last_log_index.unwrap_or(0);
-    let is_near = |learner: &u64| {
-        let matched = metrics.replication.as_ref().and_then(|all| *all.get(learner)?);
-        matched.is_some_and(|matched| last.saturating_sub(matched.index) <= NEAR_ENTRIES)
-    };
-    let learners = metrics.membership_config.membership().learner_ids();
-    learners.filter(|learner| answering.contains(learner) && is_near(learner)).collect()
+/// Whether a node has a key that signs. One that is on no roster has none to wait for.
+fn signs(state: &Registry, node: NodeId) -> bool {
+    state.member(node).is_none() || state.keys_of(node).any(|(_, key)| key.state == KeyState::Active)
 }
 
 /// Ids as members are shown.

@@ -3,6 +3,7 @@
 use crate::{
     ClusterSecret, Committed, Config, Ending, Environment, Handler, HandoverError, Permit, ProposeError,
     ReadError, SealError, SealReceipt, SecretsInForce, Stage, StartError, Status, TlsError, Verdict,
+    autopilot::answering,
     backup::note_secrets,
     metrics::Scrape,
     node::Node,
@@ -425,7 +426,10 @@ impl Node {
             metrics.replication.as_ref().filter(|_| metrics.state.is_leader())?.clone();
         let state = self.published.state();
         let stays = |voter: &u64| *voter != self.id && !state.has_departed(NodeId(*voter));
+        // One that died a moment ago may have as much of the log as any, and would leave everybody to an election.
+        let recent = Duration::from_millis(self.tuning.election_timeout_min_ms);
+        let lives = answering(&metrics, recent);
         let others = metrics.membership_config.voter_ids().filter(stays);
-        others.max_by_key(|voter| matched.get(voter).copied().flatten())
+        others.max_by_key(|voter| (lives.contains(voter), matched.get(voter).copied().flatten()))
     }
 }
