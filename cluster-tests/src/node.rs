@@ -217,7 +217,10 @@ fn serve(launch: Launch<'_>) -> Command {
         .env("HAPI_HTTP_LISTEN", format!("{address}:0"))
         .env("HAPI_PEER_LISTEN", format!("{address}:0"))
         .env("HAPI_LOG_FORMAT", "json")
-        .env("HAPI_LOG_LEVEL", "info,openraft=warn,openraft::storage=off,sled=off")
+        .env(
+            "HAPI_LOG_LEVEL",
+            "info,openraft=warn,openraft::core::raft_core=off,openraft::storage=off,sled=off",
+        )
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());

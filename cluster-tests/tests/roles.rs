@@ -54,6 +54,8 @@ fn routes() -> Vec<Route> {
         (Method::POST, "/v1/cluster/checkpoint", None, OPERATE),
         (Method::DELETE, "/v1/cluster/members/0000000000000009", None, OPERATE),
         (Method::POST, "/v1/cluster/transfer-leader", Some(json!({ "to": "nobody" })), OPERATE),
+        (Method::GET, "/v1/backup", None, OPERATE),
+        (Method::POST, "/v1/restore/confirm", None, OPERATE),
         (Method::GET, "/v1/seals/1", None, GOVERN),
         (Method::POST, "/oauth2/introspect", None, &["client", "moderator", "auditor", "operator"]),
     ]

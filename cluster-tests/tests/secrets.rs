@@ -261,7 +261,7 @@ async fn the_secret_is_changed_under_load_without_a_restart_and_nothing_fails() 
     }
     let stranger = fleet.stranger(&fleet.old);
     wait_until("a node with the old secret learns that it is a stranger", async || {
-        stranger.log().contains("has another cluster secret").then_some(())
+        stranger.log().contains("have another cluster secret").then_some(())
     })
     .await;
     assert_eq!(fleet.cluster.status(0).await.unwrap().body["members"].as_array().unwrap().len(), 3);

@@ -212,6 +212,10 @@ fn look_after_the_cluster(stage: &Stage) {
     stage.done("operator", &format!("cluster seal {index}"));
     stage.done("operator", &format!("cluster transfer-leader --to {node}"));
     stage.refused("operator", &format!("cluster remove {node}"), "conflict");
+    let file = stage.path("registry.backup");
+    let backup = stage.done("operator", &format!("backup {}", file.to_str().unwrap()));
+    assert!(backup["index"].as_u64() > Some(index), "{backup}");
+    stage.refused("operator", "restore confirm", "not_on_hold");
     let visit = stage.run("operator", "doctor", "");
     assert_eq!(visit.status.code(), Some(6), "one node alone is a trouble");
 }

@@ -222,7 +222,7 @@ pub(crate) fn layers(
 
 /// At `info` openraft tells of every vote and every append. What it and sled have to say of a disk that fails, a node says
 /// itself with its last words, and with what to do about it.
-const LEVEL: &str = "info,openraft=warn,openraft::storage=off,sled=off";
+const LEVEL: &str = "info,openraft=warn,openraft::core::raft_core=off,openraft::storage=off,sled=off";
 
 /// Loopback addresses: a node that was told nothing is reachable from its own machine only.
 impl Default for Config {

@@ -98,7 +98,7 @@ fn mib(bytes: u64) -> String {
 }
 
 fn jump(ahead_s: i64) -> String {
-    let days = ahead_s.unsigned_abs() / 86_400;
+    let days = (ahead_s.unsigned_abs() + 43_200) / 86_400;
     if ahead_s > 0 { format!("{days} days ahead") } else { format!("{days} days back") }
 }
 

@@ -148,9 +148,9 @@ fn all(registry: &Registry) -> impl Iterator<Item = Record> + '_ {
         .chain(registry.requests.iter().map(|(k, v)| Record::Request(k.clone(), v.clone())))
         .chain(registry.floors.iter().map(|(k, v)| Record::Floor(k.clone(), *v)))
         .chain(registry.given_up.iter().map(|(k, v)| Record::GivenUp(*k, v.clone())))
-        .chain(registry.audit.iter().map(|record| Record::Audit(record.clone())))
         .chain(Some(registry.incarnation).filter(|it| *it != FIRST_INCARNATION).map(Record::Incarnation))
         .chain(registry.hold.map(Record::Hold))
+        .chain(registry.audit.iter().map(|record| Record::Audit(record.clone())))
 }
 
 /// Makes a registry from records.

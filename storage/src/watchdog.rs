@@ -1,4 +1,7 @@
 //! Watches that the writer moves while operations wait for it.
+//!
+//! Looks are counted, and no time: of a process that stood still, a paused or frozen machine's, a clock would say that
+//! the writer had not moved for as long.
 
 use std::{
     sync::{
@@ -7,7 +10,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use crate::{Options, StorageMetrics};
@@ -26,6 +29,9 @@ impl Progress {
     }
 }
 
+/// How many looks in a row without a step make a writer stuck.
+const LOOKS: u32 = 10;
+
 /// Starts the thread; it ends when the sender of `stop` is gone.
 pub(crate) fn start(
     options: &Options,
@@ -35,10 +41,10 @@ pub(crate) fn start(
 ) -> std::io::Result<()> {
     let (limit, stalled) = (options.watchdog, options.stalled.clone());
     let watch = move || {
-        let mut seen = Seen { steps: progress.steps(), since: Instant::now() };
-        while let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(limit / 10) {
-            if let Some(stuck) = seen.look(&metrics, &progress).filter(|stuck| *stuck >= limit) {
-                stalled(&format!("{} operations wait, none moved for {stuck:?}", metrics.queue_depth()));
+        let mut seen = Seen { steps: progress.steps(), looks: 0 };
+        while let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(limit / LOOKS) {
+            if seen.look(&metrics, &progress) >= LOOKS {
+                stalled(&format!("{} operations wait, none moved for {limit:?}", metrics.queue_depth()));
             }
         }
     };
@@ -47,18 +53,16 @@ pub(crate) fn start(
 
 struct Seen {
     steps: u64,
-    since: Instant,
+    looks: u32,
 }
 
 impl Seen {
-    /// How long operations have waited without a step.
-    fn look(&mut self, metrics: &StorageMetrics, progress: &Progress) -> Option<Duration> {
+    /// How many looks ago operations began to wait without a step.
+    fn look(&mut self, metrics: &StorageMetrics, progress: &Progress) -> u32 {
         let steps = progress.steps();
-        if metrics.queue_depth() == 0 || steps != self.steps {
-            *self = Self { steps, since: Instant::now() };
-            return None;
-        }
-        Some(self.since.elapsed())
+        let moves = metrics.queue_depth() == 0 || steps != self.steps;
+        *self = Self { steps, looks: if moves { 0 } else { self.looks.saturating_add(1) } };
+        self.looks
     }
 }
 
@@ -87,11 +91,14 @@ mod tests {
     #[test]
     fn an_idle_or_moving_writer_is_not_reported() {
         let (metrics, progress) = (StorageMetrics::default(), Progress::default());
-        let mut seen = Seen { steps: 0, since: Instant::now() };
-        assert_eq!(seen.look(&metrics, &progress), None, "idle");
+        let mut seen = Seen { steps: 0, looks: 0 };
+        assert_eq!(seen.look(&metrics, &progress), 0, "idle");
         metrics.queued();
         progress.step();
-        assert_eq!(seen.look(&metrics, &progress), None, "moved");
-        assert!(seen.look(&metrics, &progress).is_some(), "stands");
+        assert_eq!(seen.look(&metrics, &progress), 0, "moved");
+        assert_eq!(seen.look(&metrics, &progress), 1, "stands");
+        assert_eq!(seen.look(&metrics, &progress), 2, "stands");
+        progress.step();
+        assert_eq!(seen.look(&metrics, &progress), 0, "moves again");
     }
 }

@@ -4,7 +4,7 @@ use super::harness::{
     Home, follower, formed, homes, introduce, leader, read, start_all, until, within, write,
 };
 use crate::{Ending, Replica, Role};
-use hapi_registry_state::NodeId;
+use hapi_registry_state::{Command, NodeId, Principal};
 use std::collections::BTreeSet;
 
 fn newcomer(homes: &[Home]) -> Home {
@@ -147,7 +147,8 @@ async fn one_newcomer_stays_a_learner_and_two_become_voters() {
     within("a read", replicas[3].read_index()).await.unwrap();
     assert_eq!(read(&replicas[3], &replicas[0]).as_deref(), Some("before"));
     assert_eq!(voters(&replicas[0]), 3, "a fourth voter would make the number even");
-    write(&replicas[3], "a learner writes").await;
+    let by = Principal::Node(replicas[3].node_id());
+    replicas[3].propose(by, Command::Checkpoint).await.unwrap();
 
     homes.push(newcomer(&homes));
     replicas.push(homes[4].start().await);

@@ -70,7 +70,10 @@ fn may(registry: &Registry, Entry { at, by, command, .. }: &Entry) -> bool {
     let node = matches!(by, Principal::Node(_));
     match command {
         Command::Checkpoint => live(Role::Operator) || matches!(by, Principal::System | Principal::Node(_)),
-        Command::SessionOpen { .. } | Command::Sealed { .. } => *by == Principal::System,
+        Command::SessionOpen { .. } | Command::Sealed { .. } | Command::BeginIncarnation { .. } => {
+            *by == Principal::System
+        }
+        Command::DrainNode(_) | Command::LeaveRoster(_) => live(Role::Operator) || *by == Principal::System,
         Command::Bootstrap(token) => *by == Principal::ClusterSecret && token.role == Role::Operator,
         Command::Publish(document) => publishes(document.name().namespace()),
         Command::SetStatus { name, .. } => publishes(name.namespace()),
