@@ -10,7 +10,6 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError},
     },
     thread,
-    time::Duration,
 };
 
 use crate::{Options, StorageMetrics};
@@ -68,7 +67,7 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::{sync::mpsc, time::Duration};
 
     use super::*;
 
