@@ -40,7 +40,7 @@ impl SnapshotWriter {
     /// Adds a record.
     ///
     /// # Errors
-    /// Fails when the record is larger than [`MAX_RECORD_BYTES`] or the disk refuses; the writer is
+    /// Fails when the record is larger than [`MAX_RECORD_BYTES`](super::MAX_RECORD_BYTES) or the disk refuses; the writer is
     /// then of no further use.
     pub fn push(&mut self, record: &[u8]) -> Result<(), SnapshotError> {
         self.out.push(record).map_err(|source| self.temporary.error(source))
