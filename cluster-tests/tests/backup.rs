@@ -279,7 +279,7 @@ fn mutations(whole: &[u8]) -> Vec<(String, Vec<u8>)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_not_operate_takes_no_backup_and_only_one_is_taken_at_a_time() {
+async fn who_may_not_operate_takes_no_backup() {
     let cluster = cluster().await;
     for (token, code) in
         [(cluster.moderator_token(), "forbidden"), ("hapi_operator_nonsense", "unauthenticated")]

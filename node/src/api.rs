@@ -24,6 +24,7 @@ mod tenants;
 mod tokens;
 mod well_known;
 
+pub(crate) use audit::hex;
 pub(crate) use connect::ConnectAnswer;
 pub(crate) use oauth::Replays;
 

@@ -58,84 +58,42 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
-        let requests = IntCounterVec::new(
-            Opts::new("hapi_http_requests_total", "Requests to the public API."),
-            &["method", "route", "status"],
+        let counted = |name, help, label, values: &[&str]| counter(&registry, name, help, label, values);
+        let decisions = counted(
+            "hapi_connect_decisions_total",
+            "Connect decisions by code; `ok` is a descriptor.",
+            "code",
+            &DECISIONS,
         )?;
-        let seconds = HistogramVec::new(
-            HistogramOpts::new("hapi_http_request_seconds", "Time to answer a request.")
-                .buckets(SECONDS.into()),
-            &["route"],
+        let handovers = counted(
+            "hapi_handovers_total",
+            "Connects handed to the leader for want of a lease.",
+            "result",
+            &["answered", "no_leader", "refused", "failed"],
         )?;
-        let decisions = IntCounterVec::new(
-            Opts::new("hapi_connect_decisions_total", "Connect decisions by code; `ok` is a descriptor."),
-            &["code"],
+        let waits = counted(
+            "hapi_connect_waits_total",
+            "Connects that waited for a lease or a leader.",
+            "result",
+            &["lease", "leader", "timeout"],
         )?;
-        let handovers = IntCounterVec::new(
-            Opts::new("hapi_handovers_total", "Connects handed to the leader for want of a lease."),
-            &["result"],
+        let backups =
+            counted("hapi_backups_total", "Backups taken from this node.", "result", &["done", "failed"])?;
+        let spans = counted(
+            "hapi_trace_spans_total",
+            "Spans of traces, by what became of them.",
+            "result",
+            &["sent", "failed", "dropped"],
         )?;
-        let waits = IntCounterVec::new(
-            Opts::new("hapi_connect_waits_total", "Connects that waited for a lease or a leader."),
-            &["result"],
+        let reloads = counted(
+            "hapi_secret_reloads_total",
+            "How often the cluster secret was read again, by what came of it.",
+            "result",
+            &["exchanged", "unchanged", "refused"],
         )?;
-        let late = IntCounter::new("hapi_connect_late_total", "Connects answered later than after 1 s.")?;
-        let backups = IntCounterVec::new(
-            Opts::new("hapi_backups_total", "Backups taken from this node."),
-            &["result"],
-        )?;
-        for label in ["done", "failed"] {
-            backups.with_label_values(&[label]);
-        }
-        let last_backup = IntGauge::new(
-            "hapi_backup_last_timestamp_seconds",
-            "When the last backup was taken from this node since it started.",
-        )?;
-        let spans = IntCounterVec::new(
-            Opts::new("hapi_trace_spans_total", "Spans of traces, by what became of them."),
-            &["result"],
-        )?;
-        for label in ["sent", "failed", "dropped"] {
-            spans.with_label_values(&[label]);
-        }
-        let clock_trusted = IntGaugeVec::new(
-            Opts::new(
-                "hapi_clock_trusted",
-                "1 if leases rest on this machine's clock, 0 for strict mode instead.",
-            ),
-            &["source"],
-        )?;
-        for code in DECISIONS {
-            decisions.with_label_values(&[code]);
-        }
-        let reloads = IntCounterVec::new(
-            Opts::new(
-                "hapi_secret_reloads_total",
-                "How often the cluster secret was read again, by what came of it.",
-            ),
-            &["result"],
-        )?;
-        for label in ["exchanged", "unchanged", "refused"] {
-            reloads.with_label_values(&[label]);
-        }
-        registry.register(Box::new(reloads.clone()))?;
-        for label in ["answered", "no_leader", "refused", "failed"] {
-            handovers.with_label_values(&[label]);
-        }
-        for label in ["lease", "leader", "timeout"] {
-            waits.with_label_values(&[label]);
-        }
-        registry.register(Box::new(handovers.clone()))?;
-        registry.register(Box::new(waits.clone()))?;
-        registry.register(Box::new(late.clone()))?;
-        registry.register(Box::new(backups.clone()))?;
-        registry.register(Box::new(last_backup.clone()))?;
-        registry.register(Box::new(spans.clone()))?;
-        registry.register(Box::new(clock_trusted.clone()))?;
+        let (requests, seconds) = requests(&registry)?;
+        let (late, last_backup, clock_trusted) = single(&registry)?;
         registry.register(Box::new(build_info()?))?;
-        registry.register(Box::new(requests.clone()))?;
-        registry.register(Box::new(seconds.clone()))?;
-        registry.register(Box::new(decisions.clone()))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
         Ok(Self {
             registry,
@@ -217,6 +175,49 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
+}
+
+/// A counter with one label, whose values are all there from the start: a rate over the first of a kind is not lost.
+fn counter(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: &[&str],
+) -> prometheus::Result<IntCounterVec> {
+    let counter = IntCounterVec::new(Opts::new(name, help), &[label])?;
+    for value in values {
+        counter.with_label_values(&[value]);
+    }
+    registry.register(Box::new(counter.clone()))?;
+    Ok(counter)
+}
+
+/// How many requests there were, and how long they took.
+fn requests(registry: &Registry) -> prometheus::Result<(IntCounterVec, HistogramVec)> {
+    let labels = ["method", "route", "status"];
+    let requests =
+        IntCounterVec::new(Opts::new("hapi_http_requests_total", "Requests to the public API."), &labels)?;
+    let seconds = HistogramOpts::new("hapi_http_request_seconds", "Time to answer a request.");
+    let seconds = HistogramVec::new(seconds.buckets(SECONDS.into()), &["route"])?;
+    registry.register(Box::new(requests.clone()))?;
+    registry.register(Box::new(seconds.clone()))?;
+    Ok((requests, seconds))
+}
+
+/// Late connects, the last backup, and whether the clock is trusted.
+fn single(registry: &Registry) -> prometheus::Result<(IntCounter, IntGauge, IntGaugeVec)> {
+    let late = IntCounter::new("hapi_connect_late_total", "Connects answered later than after 1 s.")?;
+    let last_backup = IntGauge::new(
+        "hapi_backup_last_timestamp_seconds",
+        "When the last backup was taken from this node since it started.",
+    )?;
+    let trusted = "1 if leases rest on this machine's clock, 0 for strict mode instead.";
+    let clock_trusted = IntGaugeVec::new(Opts::new("hapi_clock_trusted", trusted), &["source"])?;
+    registry.register(Box::new(late.clone()))?;
+    registry.register(Box::new(last_backup.clone()))?;
+    registry.register(Box::new(clock_trusted.clone()))?;
+    Ok((late, last_backup, clock_trusted))
 }
 
 /// Always 1: what it says stands in its labels.

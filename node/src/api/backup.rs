@@ -1,7 +1,7 @@
 //! `/v1/backup`: the whole registry at one index, as a file.
 
 use crate::{
-    api::{Api, audit::hex},
+    api::{Api, hex},
     auth::Authenticated,
     clock,
     problem::{Problem, ProblemBody},

@@ -2,8 +2,8 @@
 
 use super::{
     Api, Written,
-    audit::hex,
     body::{Json, Path, Query},
+    hex,
     receipt::Receipt,
 };
 use crate::{

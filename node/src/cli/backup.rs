@@ -1,6 +1,7 @@
 //! `backup`: the whole registry as one file.
 
 use super::{Failure, Remote, progress, restore::shown};
+use crate::api::hex;
 use hapi_client::Download;
 use hapi_raft::BackupFile;
 use serde_json::{Value, json};
@@ -62,11 +63,6 @@ fn summary(backup: &BackupFile, file: &Path) -> Result<Value, Failure> {
         "cluster_id": format!("{:032x}", backup.cluster_id()),
         "issuer": backup.issuer(),
     }))
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A file that is not whole yet, for its owner only. Dropped before it is published, it leaves nothing.

@@ -1,7 +1,7 @@
 //! `restore`: a new cluster out of a backup; and the word that it may issue.
 
-use super::{Failure, Output, Remote, backup::hex, output, progress, say, seal::Follow};
-use crate::{clock::SystemEnvironment, secret_files::read_secret};
+use super::{Failure, Output, Remote, output, progress, say, seal::Follow};
+use crate::{api::hex, clock::SystemEnvironment, secret_files::read_secret};
 use hapi_client::Method;
 use hapi_raft::{BackupFile, RestoreError, Restored, Restoring, StartError};
 use hapi_registry_state::Timestamp;

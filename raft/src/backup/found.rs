@@ -54,7 +54,7 @@ pub(crate) async fn found(
     version: &str,
     environment: &dyn Environment,
 ) -> Result<Founded, StartError> {
-    let unwritable = |source: io::Error| StartError::Snapshot(source);
+    let unwritable = |source: io::Error| StartError::Config(format!("{}: {source}", dir.display()));
     begin(dir).map_err(unwritable)?;
     let opened = dir.to_owned();
     let storage = spawn_blocking(move || Storage::<TypeConfig>::open(&opened, Options::default())).await??;
