@@ -5,6 +5,10 @@
 //! `HAPI_CONNECTIONS` connections in all (36); `HAPI_NODES` nodes in the second cluster (9; 1 shows what the method
 //! itself does to the ratio). `HAPI_BINARY` names an optimised build.
 //!
+//! `HAPI_AGAINST=alone` compares the cluster with as many nodes that know nothing of each other, each a cluster of its
+//! own: what is left of the difference is what being a cluster costs, and not what it costs that as many processes share
+//! the processors and their caches.
+//!
 //! Both clusters are there all the time, and the one that is not measured stands still (SIGSTOP): beside a single node
 //! nothing wakes and takes its caches, and no cluster is younger than the other. Each pair begins with the other one.
 //! Both get requests at the very same instants, drawn anew for each pair. Before the load comes as long a time without
@@ -13,7 +17,7 @@
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a program for measurements")]
 
 use hapi_cluster_tests::{
-    Aim, Cluster, Metrics, Options, Pace, Paced, Spent, document, ms_between, publish_all, wait_until,
+    Aim, Cluster, Metrics, Node, Options, Pace, Paced, Spent, document, ms_between, publish_all, wait_until,
 };
 use serde_json::json;
 use std::{process::ExitCode, str::FromStr, sync::Arc, time::Duration};
@@ -36,7 +40,8 @@ fn number<T: FromStr>(name: &str, otherwise: T) -> T {
 /// A cluster, and what came of it in each pair.
 struct Candidate {
     name: String,
-    cluster: Cluster,
+    /// One, or nodes that are alone.
+    clusters: Vec<Cluster>,
     rounds: Vec<Round>,
 }
 
@@ -58,43 +63,42 @@ struct Round {
 
 impl Candidate {
     async fn start(nodes: usize) -> Self {
-        let mut cluster = Cluster::start_with(nodes.min(VOTERS), Options::default()).await;
-        // Else the key of a node that joins later would be published for a minute before it signs.
-        cluster.operator(0).patch("/v1/settings", &json!({ "key_prepublish": 0 })).await.ok();
-        while cluster.size() < nodes {
-            cluster.grow();
-        }
-        publish_all(&cluster.publisher(0), &[document(SERVER, "1.0.0")]).await;
         let name = if nodes == 1 { "one node".into() } else { format!("{nodes} nodes") };
-        let mut candidate = Self { name, cluster, rounds: Vec::new() };
+        Self::of(name, vec![cluster(nodes).await]).await
+    }
+
+    async fn start_alone(nodes: usize) -> Self {
+        let mut clusters = Vec::new();
+        while clusters.len() < nodes {
+            clusters.push(cluster(1).await);
+        }
+        Self::of(format!("{nodes} alone"), clusters).await
+    }
+
+    async fn of(name: String, clusters: Vec<Cluster>) -> Self {
+        let mut candidate = Self { name, clusters, rounds: Vec::new() };
         candidate.settle().await;
         candidate.stand_still();
         candidate
     }
 
     fn stand_still(&mut self) {
-        for place in self.cluster.running() {
-            self.cluster.pause(place);
+        for cluster in &mut self.clusters {
+            cluster.running().into_iter().for_each(|place| cluster.pause(place));
         }
     }
 
     fn wake(&mut self) {
-        for place in self.cluster.running() {
-            self.cluster.resume(place);
+        for cluster in &mut self.clusters {
+            cluster.running().into_iter().for_each(|place| cluster.resume(place));
         }
     }
 
     /// Waits until all nodes issue, and as many vote as are to.
     async fn settle(&self) {
-        let expected = self.cluster.size().min(VOTERS);
-        self.cluster.leader().await;
-        self.cluster.wait_leases(&self.cluster.running()).await;
-        wait_until("five nodes vote, or all", async || {
-            let status = self.cluster.status(0).await?.body;
-            let voters = status["members"].as_array()?.iter().filter(|member| member["role"] == "voter");
-            (voters.count() == expected).then_some(())
-        })
-        .await;
+        for cluster in &self.clusters {
+            settle(cluster).await;
+        }
     }
 
     async fn measure(&mut self, pace: Pace) {
@@ -115,26 +119,27 @@ impl Candidate {
     }
 
     async fn load(&self, pace: Pace) -> Vec<Paced> {
-        let whereabouts = self.cluster.whereabouts();
-        let places = self.cluster.running().into_iter();
-        let addresses: Vec<_> =
-            places.map(|place| (place, whereabouts.of(place).expect("it runs"))).collect();
-        let token: Arc<str> = self.cluster.client_token().into();
-        let aim = Aim { server: SERVER.into(), client: "tester".into(), token };
-        let load = tokio::task::spawn_blocking(move || pace.run(&addresses, &aim));
+        let addresses: Vec<_> = self.clusters.iter().flat_map(addresses).collect();
+        let load = tokio::task::spawn_blocking(move || pace.run(&addresses));
         let answers = load.await.expect("the load does not panic");
         assert!(answers.iter().all(|paced| paced.request.is_given()), "{}: not all were given", self.name);
         answers
     }
 
+    fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.clusters
+            .iter()
+            .flat_map(|cluster| cluster.running().into_iter().map(move |place| cluster.node(place)))
+    }
+
     fn spent(&self) -> Spent {
-        self.cluster.running().into_iter().map(|place| self.cluster.node(place).spent()).sum()
+        self.nodes().map(Node::spent).sum()
     }
 
     async fn writes(&self) -> f64 {
         let mut writes = 0.0;
-        for place in self.cluster.running() {
-            let metrics = Metrics::of(&self.cluster.node(place).door()).await;
+        for node in self.nodes() {
+            let metrics = Metrics::of(&node.door()).await;
             writes += metrics.sum("hapi_issuance_log_writes_total", &[]);
         }
         writes
@@ -143,6 +148,37 @@ impl Candidate {
     fn last(&self) -> Round {
         *self.rounds.last().expect("it was measured")
     }
+}
+
+async fn cluster(nodes: usize) -> Cluster {
+    let mut cluster = Cluster::start_with(nodes.min(VOTERS), Options::default()).await;
+    // Else the key of a node that joins later would be published for a minute before it signs.
+    cluster.operator(0).patch("/v1/settings", &json!({ "key_prepublish": 0 })).await.ok();
+    while cluster.size() < nodes {
+        cluster.grow();
+    }
+    publish_all(&cluster.publisher(0), &[document(SERVER, "1.0.0")]).await;
+    cluster
+}
+
+async fn settle(cluster: &Cluster) {
+    let expected = cluster.size().min(VOTERS);
+    cluster.leader().await;
+    cluster.wait_leases(&cluster.running()).await;
+    wait_until("five nodes vote, or all", async || {
+        let status = cluster.status(0).await?.body;
+        let voters = status["members"].as_array()?.iter().filter(|member| member["role"] == "voter");
+        (voters.count() == expected).then_some(())
+    })
+    .await;
+}
+
+fn addresses(cluster: &Cluster) -> Vec<(usize, Arc<str>, Aim)> {
+    let whereabouts = cluster.whereabouts();
+    let token: Arc<str> = cluster.client_token().into();
+    let aim = Aim { server: SERVER.into(), client: "tester".into(), token };
+    let places = cluster.running().into_iter();
+    places.map(|place| (place, whereabouts.of(place).expect("it runs"), aim.clone())).collect()
 }
 
 impl Round {
@@ -218,7 +254,13 @@ async fn main() -> ExitCode {
         "{} connects per second over {} connections, HAPI_SEED={}",
         pace.per_second, pace.lanes, pace.seed
     );
-    let mut candidates = [Candidate::start(1).await, Candidate::start(number("HAPI_NODES", 9)).await];
+    let nodes = number("HAPI_NODES", 9);
+    let first = match std::env::var("HAPI_AGAINST").as_deref() {
+        Ok("alone") => Candidate::start_alone(nodes).await,
+        Ok(other) => panic!("HAPI_AGAINST={other}: only `alone` is known"),
+        Err(_) => Candidate::start(1).await,
+    };
+    let mut candidates = [first, Candidate::start(nodes).await];
     for pair in 0..pairs {
         let pace = Pace { seed: pace.seed.wrapping_add(pair << 32), ..pace };
         for turn in 0..2 {

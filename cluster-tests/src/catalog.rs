@@ -28,6 +28,26 @@ pub fn placeholder_document(name: &str, version: &str) -> Value {
     document
 }
 
+/// As many entries as `count`, made from real ones: the first are those themselves, the others differ in the name, and in
+/// the URLs of remotes, which belong to one server alone.
+pub fn entries_like(real: &[Value], count: usize) -> Vec<Value> {
+    (0..count).map(|number| renamed(&real[number % real.len()], number / real.len())).collect()
+}
+
+fn renamed(entry: &Value, round: usize) -> Value {
+    let mut entry = entry.clone();
+    if round == 0 {
+        return entry;
+    }
+    let name = entry["server"]["name"].as_str().unwrap_or_default().replacen('/', &format!("-r{round}/"), 1);
+    entry["server"]["name"] = json!(name);
+    for remote in entry["server"]["remotes"].as_array_mut().into_iter().flatten() {
+        let url = remote["url"].as_str().unwrap_or_default().replacen("://", &format!("://r{round}."), 1);
+        remote["url"] = json!(url);
+    }
+    entry
+}
+
 /// Publishes documents one after the other.
 ///
 /// # Panics

@@ -1,7 +1,10 @@
 //! What nodes say of their issuing: the lines of their issuance logs.
 
 use serde_json::Value;
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// A descriptor that a node has issued.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,16 +28,26 @@ pub struct Issued {
 }
 
 impl Issued {
-    /// All descriptors that the node with its data in `folder` has issued.
+    /// All descriptors that the node with its data in `folder` has issued, and the one that it was before it was
+    /// removed and put its data aside. The node is not to do that meanwhile.
     ///
     /// # Panics
     /// When there is no issuance log, or a line that is none. The last line may be torn by a kill.
     pub fn read(folder: &Path) -> Vec<Self> {
-        let folder = folder.join("issuance");
-        let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-        let files = files.flatten().map(|file| file.path());
-        let logs = files.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
-        logs.flat_map(|path| Self::read_file(&path)).collect()
+        let entries = |folder: &Path| {
+            let entries =
+                fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+            entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>()
+        };
+        let is_aside = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("removed-"))
+        };
+        let lives = entries(folder).into_iter().filter(is_aside).chain([folder.to_owned()]);
+        let logs: Vec<_> = lives.map(|life| life.join("issuance")).filter(|log| log.exists()).collect();
+        assert!(!logs.is_empty(), "{}: no issuance log", folder.display());
+        let files = logs.iter().flat_map(|log| entries(log));
+        let lines = files.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+        lines.flat_map(|path| Self::read_file(&path)).collect()
     }
 
     fn read_file(path: &Path) -> Vec<Self> {
@@ -70,6 +83,23 @@ impl Issued {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_from_before_a_removal_are_read_too() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let issued = |jti: &str| {
+            format!(
+                r#"{{"issued_at_boottime_ns":1,"node":"a","decision":"issued","jti":"{jti}","client":"c","server":"a.b/c","kid":"k","index":2}}"#
+            ) + "\n"
+        };
+        for (life, jti) in [("removed-a1", "before"), (".", "after")] {
+            let log = folder.path().join(life).join("issuance");
+            fs::create_dir_all(&log).expect("a folder");
+            fs::write(log.join("1.jsonl"), issued(jti)).expect("a file");
+        }
+        let read = Issued::read(folder.path());
+        assert_eq!(read.iter().map(|line| &*line.jti).collect::<Vec<_>>(), ["before", "after"]);
+    }
 
     #[test]
     fn issued_lines_are_kept_and_refusals_are_not() {

@@ -38,7 +38,7 @@ mod workload;
 pub use binary::{Binary, binary, command, command_under, faulty_binary};
 pub use boot_clock::{boot_ns, ms_between};
 pub use campaign::{Campaign, Fault, Plan, Report};
-pub use catalog::{document, placeholder_document, publish_all};
+pub use catalog::{document, entries_like, placeholder_document, publish_all};
 pub use cluster::{Cluster, Options};
 pub use deny::{Acknowledged, Deny};
 pub use door::{Answer, Door};

@@ -124,6 +124,14 @@ impl Node {
         Spent::by(self.child.id())
     }
 
+    /// What the kernel says of it: `/proc/PID/status`.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn proc_status(&self) -> String {
+        std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the process runs")
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         text_of(&self.log)

@@ -17,6 +17,7 @@ type Route = (Method, &'static str, Option<Value>, &'static [&'static str]);
 const ALL: &[&str] = &["client", "publisher", "moderator", "auditor", "operator"];
 const GOVERN: &[&str] = &["moderator", "auditor", "operator"];
 const OPERATE: &[&str] = &["operator"];
+const PUBLISH: &[&str] = &["publisher"];
 
 fn routes() -> Vec<Route> {
     let subject = json!({ "kind": "server", "id": "ai.acme/a" });
@@ -26,7 +27,22 @@ fn routes() -> Vec<Route> {
         (Method::GET, "/v0.1/servers/ai.acme%2Fa/versions/latest", None, ALL),
         (Method::POST, "/v1/connect", Some(json!({ "server_ref": "ai.acme/a" })), &["client"]),
         (Method::POST, "/v0.1/x/ai.com.mcp/connect", Some(json!({ "server_ref": "ai.acme/a" })), &["client"]),
-        (Method::POST, "/v0/publish", Some(document("ai.acme/a", "1.0.0")), &["publisher"]),
+        (Method::GET, "/v1/servers?query=a", None, ALL),
+        (Method::POST, "/v0/publish", Some(document("ai.acme/a", "1.0.0")), PUBLISH),
+        (
+            Method::PUT,
+            "/v0/servers/ai.acme%2Fa/versions/1.0.0",
+            Some(document("ai.acme/a", "1.0.0")),
+            PUBLISH,
+        ),
+        (Method::DELETE, "/v0/servers/ai.acme%2Fa/versions/1.0.0", None, PUBLISH),
+        (
+            Method::PATCH,
+            "/v0/servers/ai.acme%2Fa/versions/1.0.0/status",
+            Some(json!({ "status": "active" })),
+            PUBLISH,
+        ),
+        (Method::PATCH, "/v0/servers/ai.acme%2Fa/status", Some(json!({ "status": "deprecated" })), PUBLISH),
         (
             Method::POST,
             "/v1/moderation",
@@ -142,6 +158,7 @@ fn shape(path: &str) -> String {
         "v1",
         "servers",
         "versions",
+        "status",
         "revoke",
         "retire",
         "rotate",
@@ -150,6 +167,7 @@ fn shape(path: &str) -> String {
         "ai.com.mcp",
         "connect",
     ];
+    let path = path.split('?').next().unwrap();
     let parts: Vec<_> = path.replace("/v0/", "/v0.1/").split('/').map(str::to_owned).collect();
     let varies = |at: usize| {
         at > 2

@@ -31,6 +31,10 @@ const WITHOUT_A_VERB: &[(&str, &str)] = &[
         "POST /v0.1/validate",
         "for publishers without this program; `validate` judges likewise and asks nobody",
     ),
+    (
+        "DELETE /v0.1/servers/{server_name}/versions/{version}",
+        "another name of the status `deleted`, which `servers set-status` gives",
+    ),
     ("POST /v0.1/x/ai.com.mcp/connect", "another name of `/v1/connect`"),
     ("POST /oauth2/token", "for OAuth clients; `connect` is given the same descriptor"),
     ("GET /oauth2/authorize", "gives nobody anything"),
@@ -139,6 +143,7 @@ fn run_every_verb(stage: &Stage) {
     stage.done("publisher", &format!("publish {one}"));
     assert_eq!(stage.done("operator", &format!("import {list}"))["imported"], 1);
     read_the_catalog(stage);
+    change_what_was_published(stage);
     stage.done("client", &format!("health --url {}", stage.url()));
     board(stage);
     moderate(stage);
@@ -158,6 +163,19 @@ fn read_the_catalog(stage: &Stage) {
     assert_eq!(stage.done("client", "servers search one")["metadata"]["count"], 1);
     assert_eq!(stage.done("client", "servers get ai.acme/two")["server"]["version"], "1.0.0");
     assert_eq!(stage.done("client", "servers versions ai.acme/one")["metadata"]["count"], 1);
+}
+
+fn change_what_was_published(stage: &Stage) {
+    let mut document = document("ai.acme/one", "1.0.0");
+    document["title"] = json!("One and only");
+    let edited = stage.file("edited.json", &document.to_string());
+    assert_eq!(stage.done("publisher", &format!("servers edit {edited}"))["server"]["title"], "One and only");
+    let official = "io.modelcontextprotocol.registry/official";
+    let deprecated =
+        stage.done("publisher", "servers set-status ai.acme/one@1.0.0 deprecated --message later");
+    assert_eq!(deprecated["_meta"][official]["statusMessage"], "later");
+    assert_eq!(stage.done("publisher", "servers set-status ai.acme/one active")["updatedCount"], 1);
+    stage.refused("publisher", "servers set-status ai.acme/one active", "the status is active already");
 }
 
 fn board(stage: &Stage) {

@@ -18,8 +18,10 @@ mod receipt;
 mod restore;
 mod revocations;
 mod seals;
+mod search;
 mod servers;
 mod settings;
+mod status;
 mod tenants;
 mod tokens;
 mod well_known;
@@ -170,7 +172,9 @@ fn catalog() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
         .routes(routes!(servers::list))
         .routes(routes!(servers::versions))
-        .routes(routes!(servers::version))
+        .routes(routes!(servers::version, publish::edit, status::delete))
+        .routes(routes!(status::set))
+        .routes(routes!(status::set_all))
         .routes(routes!(publish::publish))
         .routes(routes!(publish::validate))
         .routes(routes!(health::health))
@@ -182,6 +186,7 @@ fn catalog() -> OpenApiRouter<Arc<Api>> {
 fn governance() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
         .routes(routes!(connect::connect))
+        .routes(routes!(search::search))
         .routes(routes!(oauth::authorize))
         .routes(routes!(oauth::token))
         .routes(routes!(oauth::introspect))

@@ -4,7 +4,7 @@
 //! ask for the next page. Its text needs no escaping in a query, because some clients do not escape it.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use hapi_registry_state::{ListQuery, Timestamp, Version, VersionFilter};
+use hapi_registry_state::{ListQuery, Position, Rank, Timestamp, Version, VersionFilter};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -22,6 +22,8 @@ struct Fields {
     n: String,
     v: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    r: Option<Rank>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     s: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     u: Option<Timestamp>,
@@ -38,10 +40,11 @@ impl CursorKeys {
 
     /// The cursor for the page behind `query.after`; nothing if there is no such page.
     pub(crate) fn write(&self, query: &ListQuery) -> Option<String> {
-        let (name, version) = query.after.as_ref()?;
+        let Position { rank, name, version } = query.after.as_ref()?;
         let fields = Fields {
             n: name.to_string(),
             v: version.to_string(),
+            r: *rank,
             s: query.search.clone(),
             u: query.updated_since,
             f: match &query.version {
@@ -63,8 +66,9 @@ impl CursorKeys {
         let (fields, tag) = bytes.split_at_checked(bytes.len().checked_sub(TAG)?)?;
         self.0.iter().find(|key| self::tag(key, fields).verify_truncated_left(tag).is_ok())?;
         let fields: Fields = serde_json::from_slice(fields).ok()?;
+        let version = Version::parse_imported(&fields.v).ok()?;
         Some(ListQuery {
-            after: Some((fields.n.parse().ok()?, Version::parse_imported(&fields.v).ok()?)),
+            after: Some(Position { rank: fields.r, name: fields.n.parse().ok()?, version }),
             limit,
             updated_since: fields.u,
             search: fields.s,
@@ -90,7 +94,11 @@ mod tests {
 
     fn query() -> ListQuery {
         ListQuery {
-            after: Some(("ai.acme/weather".parse().unwrap(), Version::parse_imported("1.0.0").unwrap())),
+            after: Some(Position {
+                rank: Some(17),
+                name: "ai.acme/weather".parse().unwrap(),
+                version: Version::parse_imported("1.0.0").unwrap(),
+            }),
             limit: 30,
             updated_since: Some(Timestamp::from_seconds(1_700_000_000)),
             search: Some("wéather".into()),

@@ -187,6 +187,7 @@ impl From<Rejection> for Problem {
             | Rejection::KeyTooYoung { .. }
             | Rejection::KeyStillNeeded { .. }
             | Rejection::NoSpareKey(_)
+            | Rejection::Immutable { .. }
             | Rejection::NodeDraining(_)
             | Rejection::NodeNotDraining(_)
             | Rejection::NodeNotSealed { .. }
@@ -202,8 +203,10 @@ impl From<Rejection> for Problem {
 impl From<ProposeError> for Problem {
     fn from(error: ProposeError) -> Self {
         match &error {
-            // The leader has said so once; here it would be said for each write.
-            ProposeError::Unfit(_) => tracing::debug!(%error, "a write did not go through"),
+            // The leader says so once; here it would be said for each write.
+            ProposeError::Unfit(_) | ProposeError::Ending => {
+                tracing::debug!(%error, "a write did not go through")
+            }
             _ => tracing::warn!(%error, "a write did not go through"),
         }
         let detail = error.to_string();
@@ -211,7 +214,7 @@ impl From<ProposeError> for Problem {
             ProposeError::Refused(_) => Self::invalid(detail),
             ProposeError::NoLeader | ProposeError::Stopped => Self::unavailable("no_leader", detail),
             ProposeError::Unfit(unfit) => Self::from(unfit),
-            ProposeError::Unknown(_) | ProposeError::Lagging(_) => {
+            ProposeError::Unknown(_) | ProposeError::Ending | ProposeError::Lagging(_) => {
                 Self::unavailable("outcome_unknown", detail)
             }
         }
@@ -225,6 +228,7 @@ impl From<Unfit> for Problem {
         match unfit {
             Unfit::Disk { .. } => Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", detail),
             Unfit::Clock { .. } => Self::unavailable("clock_jumped", detail),
+            Unfit::Upgrade(_) => Self::new(StatusCode::CONFLICT, "upgrade_unfinished", detail),
         }
     }
 }

@@ -65,6 +65,7 @@ pub async fn propose_bootstrap(
         match answer {
             ProposeAnswer::Committed { outcome, .. } => return Ok(outcome),
             ProposeAnswer::Unknown(reason) => return Err(BootstrapError::Unknown(reason)),
+            ProposeAnswer::Ending => return Err(BootstrapError::Unknown("the leader is stopping".into())),
             ProposeAnswer::Refused(reason) => return Err(BootstrapError::Refused(reason)),
             ProposeAnswer::Unfit(unfit) => return Err(BootstrapError::Refused(unfit.to_string())),
             ProposeAnswer::NotLeader { leader } => {

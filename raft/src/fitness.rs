@@ -91,6 +91,9 @@ pub enum Unfit {
         /// By how much it is ahead, in seconds.
         ahead_s: i64,
     },
+    /// Some member's program does not know this kind of entry yet.
+    #[error("this needs release {0} on every node, and some run an older one: finish the upgrade first")]
+    Upgrade(String),
 }
 
 fn mib(bytes: u64) -> String {
@@ -178,6 +181,7 @@ impl Node {
     /// Why this node, as leader, does not take `command` now.
     pub(crate) fn unfit_for(&self, by: &Principal, command: &Command) -> Result<(), Unfit> {
         self.unfit_clock()?;
+        self.unfit_members(command)?;
         let admitted = match self.fitness.disk().room {
             Room::Enough => true,
             Room::Short => is_vital(by, command),

@@ -49,6 +49,9 @@ pub enum ProposeError {
     /// It may be committed, now or later, or never. Repeat it only with an idempotent command.
     #[error("it is not known whether the command was committed: {0}")]
     Unknown(String),
+    /// The same, because the leader's replica is ending, which tells itself why.
+    #[error("it is not known whether the command was committed: the leader is stopping")]
+    Ending,
     /// Committed with this outcome, but this node has not applied it within the time: its
     /// [`state`](crate::Replica::state) does not show it yet. The write itself needs no repetition.
     #[error("committed at index {}, which this node has not applied yet", .0.index)]
@@ -63,6 +66,9 @@ pub enum ProposeError {
     #[error("the replica is stopping")]
     Stopped,
 }
+
+/// This replica takes no more writes; what becomes of the last one is not known.
+struct Ending;
 
 impl Node {
     /// Proposes wherever the leader is, and waits until this node's state shows the result.
@@ -97,6 +103,7 @@ impl Node {
                     return Ok(Committed { index, outcome, seal });
                 }
                 ProposeAnswer::Unknown(reason) => return Err(ProposeError::Unknown(reason)),
+                ProposeAnswer::Ending => return Err(ProposeError::Ending),
                 ProposeAnswer::Refused(reason) => return Err(ProposeError::Refused(reason)),
                 ProposeAnswer::Unfit(unfit) => return Err(ProposeError::Unfit(unfit)),
                 ProposeAnswer::NotLeader { leader } => hint = leader.map(|(node, _)| node),
@@ -146,11 +153,11 @@ impl Node {
         let repeats = repeats(&propose.command);
         match self.write_here(propose).await {
             Ok(result) => self.answer(result, repeats),
-            Err(reason) => ProposeAnswer::Unknown(reason),
+            Err(Ending) => ProposeAnswer::Ending,
         }
     }
 
-    async fn write_here(&self, propose: Propose) -> Result<ClientWriteResult<TypeConfig>, String> {
+    async fn write_here(&self, propose: Propose) -> Result<ClientWriteResult<TypeConfig>, Ending> {
         let (responder, answer) = ProgressResponder::complete_only();
         {
             let mut last = self.last_instant.lock().await;
@@ -158,11 +165,9 @@ impl Node {
             *last = at;
             let Propose { by, command, key } = propose;
             let entry = Logged(Entry { at, by, command, key });
-            if let Err(fatal) = self.raft.client_write_ff(entry, Some(responder)).await {
-                return Err(fatal.to_string());
-            }
+            self.raft.client_write_ff(entry, Some(responder)).await.map_err(|_| Ending)?;
         }
-        answer.await.map_err(|_| "the leader is stopping".to_owned())
+        answer.await.map_err(|_| Ending)
     }
 
     /// Commits the leader's own housekeeping; the place of the entry, if that came about in time.
@@ -246,7 +251,7 @@ fn label(answer: &ProposeAnswer) -> &'static str {
     match answer {
         ProposeAnswer::Committed { .. } => "committed",
         ProposeAnswer::NotLeader { .. } => "not_leader",
-        ProposeAnswer::Unknown(_) => "unknown",
+        ProposeAnswer::Unknown(_) | ProposeAnswer::Ending => "unknown",
         ProposeAnswer::Refused(_) => "refused",
         ProposeAnswer::Unfit(_) => "unfit",
     }

@@ -177,7 +177,7 @@ fn spawn_tasks(node: &Arc<Node>, listener: TcpListener, tls: Tls, storage: Failu
     tokio::spawn(presiding::run(node.clone()));
     tokio::spawn(sealing::run(node.clone()));
     tokio::spawn(renewal::run(node.clone()));
-    tokio::spawn(watch_raft(node.clone()));
+    tokio::spawn(watch_raft(node.clone(), storage.clone()));
     let failing = node.clone();
     tokio::spawn(async move {
         let failure = storage.wait().await.to_string();
@@ -187,15 +187,21 @@ fn spawn_tasks(node: &Arc<Node>, listener: TcpListener, tls: Tls, storage: Failu
 }
 
 /// Reports the end of Raft's core, whatever ended it.
-async fn watch_raft(node: Arc<Node>) {
+async fn watch_raft(node: Arc<Node>, storage: Failure) {
+    let why = raft_ended(&node).await;
+    // Raft ends too when storage has, and may be heard of first.
+    node.fail(storage.reason().map_or(why, |reason| reason.to_string()));
+}
+
+async fn raft_ended(node: &Node) -> String {
     let mut metrics = node.raft.metrics();
     loop {
         let state = metrics.borrow_watched().running_state.clone();
         if let Err(fatal) = state {
-            return node.fail(format!("Raft has stopped: {fatal}"));
+            return format!("Raft has stopped: {fatal}");
         }
         if metrics.changed().await.is_err() {
-            return node.fail("Raft has stopped".into());
+            return "Raft has stopped".into();
         }
     }
 }

@@ -3,7 +3,8 @@
 //! Nodes one minor version apart work together, so that a cluster is upgraded node by node. Until the last one is,
 //! nothing enters the log that an older program could not read.
 
-use crate::{PeerNode, node::Node};
+use crate::{PeerNode, fitness::Unfit, node::Node};
+use hapi_registry_state::Command;
 use std::fmt;
 
 /// A release: what is before the last dot of its version.
@@ -53,7 +54,27 @@ pub(crate) fn misfit<'a>(
     ))
 }
 
+/// The release since which programs know `command`; `None` for what all of them do.
+fn since(command: &Command) -> Option<Release> {
+    match command {
+        Command::BeginIncarnation { .. }
+        | Command::ConfirmRestore
+        | Command::GiveUpSecrets { .. }
+        | Command::RotateKey(_)
+        | Command::Edit(_) => Some(Release { major: 0, minor: 2 }),
+        _ => None,
+    }
+}
+
 impl Node {
+    /// Whether some member could not read an entry with `command`: it would end there.
+    pub(crate) fn unfit_members(&self, command: &Command) -> Result<(), Unfit> {
+        match since(command).filter(|release| !self.all_run(*release)) {
+            None => Ok(()),
+            Some(release) => Err(Unfit::Upgrade(release.to_string())),
+        }
+    }
+
     /// Whether every member runs this release or a later one.
     pub(crate) fn all_run(&self, release: Release) -> bool {
         let members = self.directory.members();

@@ -77,6 +77,7 @@ impl Registry {
             Command::ConfirmRestore => self.confirm_restore(by),
             Command::GiveUpSecrets { node, secrets } => self.give_up_secrets(by, *node, secrets),
             Command::RotateKey(node) => self.rotate_key(by, *node),
+            Command::Edit(document) => self.edit(by, document),
         }
     }
 }

@@ -97,6 +97,8 @@ pub enum Command {
     GiveUpSecrets { node: NodeId, secrets: Vec<SecretFingerprint> },
     /// A node's spare key signs from now on, and its former key no more.
     RotateKey(NodeId),
+    /// Replace a version's document by another that differs in nothing that connects.
+    Edit(ServerJson),
 }
 
 impl Command {
@@ -129,6 +131,7 @@ impl Command {
             Self::ConfirmRestore => "confirm_restore",
             Self::GiveUpSecrets { .. } => "give_up_secrets",
             Self::RotateKey(_) => "rotate_key",
+            Self::Edit(_) => "edit",
         }
     }
 
@@ -136,7 +139,9 @@ impl Command {
     pub(crate) fn subject(&self) -> String {
         match self {
             Self::Bootstrap(token) | Self::CreateToken(token) => format!("token/{}", token.id),
-            Self::Publish(document) => format!("version/{}@{}", document.name(), document.version()),
+            Self::Publish(document) | Self::Edit(document) => {
+                format!("version/{}@{}", document.name(), document.version())
+            }
             Self::Import(entries) => format!("versions/{}", entries.len()),
             Self::SetStatus { name, version: Some(version), .. } => format!("version/{name}@{version}"),
             Self::SetStatus { name, version: None, .. } => format!("server/{name}"),

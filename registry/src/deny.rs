@@ -42,6 +42,7 @@ impl Command {
             | Self::SessionOpen { .. }
             | Self::Sealed { .. }
             | Self::GiveUpSecrets { .. }
+            | Self::Edit(_)
             | Self::ConfirmRestore => false,
         }
     }

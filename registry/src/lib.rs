@@ -29,6 +29,7 @@ mod request_key;
 mod resource;
 mod revocation;
 mod roster;
+mod search;
 mod server;
 mod server_json;
 mod settings;
@@ -59,6 +60,7 @@ pub use query::{Governance, ListQuery, Listed, Page, Position, VersionFilter, Vi
 pub use request_key::RequestKey;
 pub use resource::Resource;
 pub use roster::{Member, MemberState, NodeId};
+pub use search::Rank;
 pub use server::{Published, Server, Status};
 pub use server_json::{
     ConnectMetadata, Issue, IssueKind, Parsed, Remote, Rules, ServerJson, Severity, Strictness, Transport,

@@ -156,6 +156,11 @@ pub enum Rejection {
     /// Only a key that has been published beforehand takes over.
     #[error("node {0} has no spare key yet: it publishes one when a former key has run out")]
     NoSpareKey(NodeId),
+    /// What connects is immutable.
+    #[error(
+        "{part} of version {version} of {name} never change, since clients connect by them: publish a new version"
+    )]
+    Immutable { name: String, version: String, part: String },
 }
 
 impl Rejection {
@@ -196,6 +201,7 @@ impl Rejection {
             Self::NotOnHold => "not_on_hold",
             Self::HoldNotOver { .. } => "hold_not_over",
             Self::NoSpareKey(_) => "no_spare_key",
+            Self::Immutable { .. } => "immutable",
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Reading the catalog: lists, versions, one version; each only as far as the viewer may see.
 
 use crate::{
-    Caller, Governed, Published, Registry, Right, Server, ServerName, Standing, Status, Tenant, Timestamp,
-    Transport, Version,
+    Caller, Governed, Published, Rank, Registry, Right, Server, ServerName, Standing, Status, Tenant,
+    Timestamp, Transport, Version, search::Found,
 };
-use std::{ops::Bound, sync::Arc};
+use std::{cmp::Reverse, ops::Bound, sync::Arc};
 
 /// Who looks.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +33,16 @@ pub enum VersionFilter {
     Exact(Version),
 }
 
-/// A place in the list, which is ordered by name and then by version.
-pub type Position = (ServerName, Version);
+/// A place in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// In a search, how well the server matches.
+    pub rank: Option<Rank>,
+    /// The server.
+    pub name: ServerName,
+    /// Its version.
+    pub version: Version,
+}
 
 /// What a list shows.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +53,7 @@ pub struct ListQuery {
     pub limit: usize,
     /// Only those that changed after this instant; shows deleted ones too.
     pub updated_since: Option<Timestamp>,
-    /// Only those whose name, title or description contains this, whatever the case.
+    /// Only servers that have to do with these words, the best match first.
     pub search: Option<String>,
     /// Which versions.
     pub version: VersionFilter,
@@ -71,6 +79,8 @@ pub struct Listed {
     pub status: Status,
     /// Whether `latest` means this one.
     pub is_latest: bool,
+    /// In a search, how well the server matches.
+    pub rank: Option<Rank>,
     /// What moderation says of it.
     pub governance: Governance,
 }
@@ -93,20 +103,46 @@ pub struct Governance {
 }
 
 impl Registry {
-    /// A page of the catalog, ordered by name and then by version.
+    /// A page of the catalog, ordered by name and then by version; in a search, the best match first, and each
+    /// server's versions together.
     pub fn list(&self, query: &ListQuery, viewer: Viewer<'_>) -> Page {
-        let search = query.search.as_deref().map(str::to_lowercase);
+        let after = query.after.as_ref();
+        match &query.search {
+            None => {
+                let first = after.map_or(Bound::Unbounded, |after| Bound::Included(after.name.clone()));
+                let servers = self.servers.range((first, Bound::Unbounded));
+                self.page(servers.map(|(name, server)| (None, name, server)), query, viewer)
+            }
+            Some(words) => {
+                let behind = |found: &Found| after.is_none_or(|after| found >= &after.found());
+                let found = self.search.find(words).filter(behind);
+                let servers = found.filter_map(|found| {
+                    let (name, server) = self.servers.get_key_value(&found.name)?;
+                    Some((Some(found.rank.0), name, server))
+                });
+                self.page(servers, query, viewer)
+            }
+        }
+    }
+
+    fn page<'a>(
+        &'a self,
+        servers: impl Iterator<Item = (Option<Rank>, &'a ServerName, &'a Arc<Server>)>,
+        query: &ListQuery,
+        viewer: Viewer<'_>,
+    ) -> Page {
         let mut page = Page::default();
-        for (name, server) in self.servers.range((first_name(query), Bound::Unbounded)) {
+        for (rank, name, server) in servers {
             if !self.visible(name, viewer) {
                 continue;
             }
             for (version, published) in &server.versions {
-                let behind = query.after.as_ref().is_some_and(|(n, v)| n == name && version <= v);
-                if behind || !matches_query(query, server, published, search.as_deref()) {
+                let after = query.after.as_ref();
+                let before = after.is_some_and(|after| after.name == *name && *version <= after.version);
+                if before || !matches_query(query, server, version) {
                     continue;
                 }
-                let listed = self.listed(server, published);
+                let listed = Listed { rank, ..self.listed(server, published) };
                 if !shown(&listed, query, viewer) {
                     continue;
                 }
@@ -126,11 +162,19 @@ impl Registry {
             return Vec::new();
         };
         let query = ListQuery { include_deleted, ..ListQuery::default() };
+        let mut listed = self.all_versions(server);
+        listed.retain(|listed| shown(listed, &query, viewer));
+        listed
+    }
+
+    fn all_versions(&self, server: &Server) -> Vec<Listed> {
         let listed = server.versions.values().map(|published| self.listed(server, published));
-        let mut listed: Vec<_> = listed.filter(|listed| shown(listed, &query, viewer)).collect();
+        let mut listed: Vec<_> = listed.collect();
         listed.sort_by(|a, b| {
             let key = |listed: &Listed| (listed.published.published_at, listed.published.index);
-            key(b).cmp(&key(a)).then_with(|| b.position().cmp(&a.position()))
+            key(b)
+                .cmp(&key(a))
+                .then_with(|| b.published.document.version().cmp(a.published.document.version()))
         });
         listed
     }
@@ -154,6 +198,11 @@ impl Registry {
     pub fn entry(&self, name: &ServerName, version: &Version) -> Option<Listed> {
         let server = self.server(name)?;
         Some(self.listed(server, server.versions.get(version)?))
+    }
+
+    /// All versions of a server as those who govern see them, whatever their status, the newest first.
+    pub fn entries(&self, name: &ServerName) -> Vec<Listed> {
+        self.server(name).map(|server| self.all_versions(server)).unwrap_or_default()
     }
 
     fn visible(&self, name: &ServerName, viewer: Viewer<'_>) -> bool {
@@ -188,14 +237,15 @@ impl Registry {
             index: last_act.map_or(0, |act| act.index).max(published.index),
         };
         let is_latest = server.latest.as_ref() == Some(version);
-        Listed { published: published.clone(), status, is_latest, governance }
+        Listed { published: published.clone(), status, is_latest, rank: None, governance }
     }
 }
 
 impl Listed {
     /// The entry's place in the list.
     pub fn position(&self) -> Position {
-        (self.published.document.name().clone(), self.published.document.version().clone())
+        let document = &self.published.document;
+        Position { rank: self.rank, name: document.name().clone(), version: document.version().clone() }
     }
 
     /// When the viewer's picture of this entry last changed: by the publisher or by a moderator.
@@ -204,27 +254,18 @@ impl Listed {
     }
 }
 
-fn first_name(query: &ListQuery) -> Bound<ServerName> {
-    query.after.as_ref().map_or(Bound::Unbounded, |(name, _)| Bound::Included(name.clone()))
+impl Position {
+    fn found(&self) -> Found {
+        Found { rank: Reverse(self.rank.unwrap_or(Rank::MAX)), name: self.name.clone() }
+    }
 }
 
-fn matches_query(query: &ListQuery, server: &Server, published: &Published, search: Option<&str>) -> bool {
-    let version = published.document.version();
-    let wanted = match &query.version {
+fn matches_query(query: &ListQuery, server: &Server, version: &Version) -> bool {
+    match &query.version {
         VersionFilter::Any => true,
         VersionFilter::Latest => server.latest.as_ref() == Some(version),
         VersionFilter::Exact(exact) => exact == version,
-    };
-    wanted && search.is_none_or(|search| mentions(published, search))
-}
-
-/// Whether name, title or description contains `search`, which is in lower case.
-fn mentions(published: &Published, search: &str) -> bool {
-    let document = &published.document;
-    let contains = |text: &str| text.to_lowercase().contains(search);
-    contains(document.name().as_str())
-        || document.title().is_some_and(contains)
-        || contains(document.description())
+    }
 }
 
 fn shown(listed: &Listed, query: &ListQuery, viewer: Viewer<'_>) -> bool {

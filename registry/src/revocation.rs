@@ -66,7 +66,8 @@ impl Registry {
             | Command::SessionOpen { .. }
             | Command::Sealed { .. }
             | Command::GiveUpSecrets { .. }
-            | Command::ConfirmRestore => Vec::new(),
+            | Command::ConfirmRestore
+            | Command::Edit(_) => Vec::new(),
         }
     }
 

@@ -170,18 +170,19 @@ impl Registry {
         let name = published.document.name().clone();
         let mut server = self.servers.get(&name).map(|server| (**server).clone()).unwrap_or_default();
         self.check_new_version(&server, &published.document)?;
-        if !snapshot::carries(&published) {
-            return Err(Rejection::Invalid(
-                "the document is too large once its placeholders are read".into(),
-            ));
-        }
+        check_carried(&published)?;
         for loser in self.remotes.claim(&published.document, self.applied) {
             self.denied = self.applied;
             self.revoke(Subject::Server(loser));
         }
         server.add(published);
-        self.servers.insert(name, Arc::new(server));
+        self.put_server(name, server);
         Ok(())
+    }
+
+    fn put_server(&mut self, name: ServerName, server: Server) {
+        self.search.update(&name, self.servers.get(&name).map(|former| &**former), &server);
+        self.servers.insert(name, Arc::new(server));
     }
 
     fn check_new_version(&self, server: &Server, document: &ServerJson) -> Result<(), Rejection> {
@@ -218,8 +219,37 @@ impl Registry {
         let updated = u32::try_from(changed.len()).unwrap_or(u32::MAX);
         server
             .replace(changed.iter().map(|published| Arc::new(self.with_status(published, status, message))));
-        self.servers.insert(name.clone(), Arc::new(server));
+        self.put_server(name.clone(), server);
         Ok(Outcome::StatusChanged { updated })
+    }
+
+    /// Replaces a version's document. Where clients go and what they expect there stays as it was published, so that
+    /// nothing is denied.
+    pub(crate) fn edit(&mut self, by: &Principal, document: &ServerJson) -> Result<Outcome, Rejection> {
+        let (name, version) = (document.name(), document.version());
+        self.require_namespace(by, &name.namespace())?;
+        let mut server = match self.servers.get(name) {
+            Some(server) => (**server).clone(),
+            None => return Err(Rejection::ServerNotFound(name.to_string())),
+        };
+        let former = select(&server, name, Some(version))?.remove(0);
+        if let Some(part) = immutable_change(&former.document, document) {
+            let (name, version, part) = (name.to_string(), version.to_string(), part.to_owned());
+            return Err(Rejection::Immutable { name, version, part });
+        }
+        if former.document == *document {
+            return Ok(Outcome::Unchanged { since: former.index });
+        }
+        let edited = Arc::new(Published {
+            document: document.clone(),
+            updated_at: self.at,
+            index: self.applied,
+            ..(*former).clone()
+        });
+        check_carried(&edited)?;
+        server.versions.insert(version.clone(), edited);
+        self.put_server(name.clone(), server);
+        Ok(Outcome::Done)
     }
 
     fn with_status(&self, published: &Published, status: Status, message: Option<&str>) -> Published {
@@ -251,6 +281,24 @@ impl Registry {
     pub fn catalog_size(&self) -> (usize, usize) {
         (self.servers.len(), self.servers.values().map(|server| server.versions.len()).sum())
     }
+}
+
+/// What differs of that which may not, if anything.
+fn immutable_change(former: &ServerJson, document: &ServerJson) -> Option<&'static str> {
+    if former.immutable_digest() != document.immutable_digest() {
+        Some("the remotes and packages")
+    } else if former.connect() != document.connect() {
+        Some("the `connect` members of the publisher's metadata")
+    } else {
+        None
+    }
+}
+
+fn check_carried(published: &Arc<Published>) -> Result<(), Rejection> {
+    if snapshot::carries(published) {
+        return Ok(());
+    }
+    Err(Rejection::Invalid("the document is too large once its placeholders are read".into()))
 }
 
 fn select(

@@ -226,12 +226,20 @@ impl Builder {
         match self.head {
             None => Err(SnapshotError::NoHead),
             Some(head) if head != self.chain => Err(SnapshotError::Chain),
-            Some(_) => Ok(self.registry),
+            Some(_) => Ok(self.registry.indexed()),
         }
     }
 }
 
 impl Registry {
+    /// With what no record carries, since it follows from the others.
+    fn indexed(mut self) -> Self {
+        for (name, server) in &self.servers {
+            self.search.update(name, None, server);
+        }
+        self
+    }
+
     fn restore_version(&mut self, published: Arc<Published>) {
         let name: ServerName = published.document.name().clone();
         let mut server = self.servers.get(&name).map(|server| (**server).clone()).unwrap_or_default();

@@ -7,6 +7,7 @@ use crate::{
     remote_claim::Claims,
     request_key::{Answered, Asked},
     revocation::Floor,
+    search::SearchIndex,
     snapshot,
 };
 use imbl::{OrdMap, OrdSet, Vector};
@@ -27,6 +28,8 @@ pub struct Registry {
     pub(crate) sealed: u64,
     pub(crate) settings: Settings,
     pub(crate) servers: OrdMap<ServerName, Arc<Server>>,
+    /// Derived from the servers: no snapshot has it.
+    pub(crate) search: SearchIndex,
     pub(crate) remotes: Claims,
     pub(crate) namespaces: OrdMap<Namespace, Arc<NamespaceRecord>>,
     pub(crate) moderation: OrdMap<Subject, Arc<Moderation>>,
@@ -63,6 +66,7 @@ impl Default for Registry {
             sealed: 0,
             settings: Settings::default(),
             servers: OrdMap::new(),
+            search: SearchIndex::default(),
             remotes: Claims::default(),
             namespaces: OrdMap::new(),
             moderation: OrdMap::new(),

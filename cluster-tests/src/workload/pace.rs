@@ -34,14 +34,14 @@ pub struct Paced {
 }
 
 impl Pace {
-    /// Asks the nodes at `addresses`, given with their places, and yields all answers. Lanes go to them in turn.
+    /// Asks the nodes at `addresses`, given with their places and what to ask for, and yields all answers. Lanes go to them in turn.
     ///
     /// # Panics
     /// When a lane does.
-    pub fn run(&self, addresses: &[(usize, Arc<str>)], aim: &Aim) -> Vec<Paced> {
+    pub fn run(&self, addresses: &[(usize, Arc<str>, Aim)]) -> Vec<Paced> {
         let began = boot_ns();
         let lanes: Vec<_> = (0..self.lanes)
-            .map(|lane| self.lane(began, lane, addresses[lane % addresses.len()].clone(), aim.clone()))
+            .map(|lane| self.lane(began, lane, addresses[lane % addresses.len()].clone()))
             .collect();
         lanes.into_iter().flat_map(|lane| lane.join().expect("no lane panics")).collect()
     }
@@ -52,8 +52,7 @@ impl Pace {
         &self,
         began: u64,
         lane: usize,
-        (place, address): (usize, Arc<str>),
-        aim: Aim,
+        (place, address, aim): (usize, Arc<str>, Aim),
     ) -> JoinHandle<Vec<Paced>> {
         let dues = self.dues(lane);
         thread::spawn(move || {

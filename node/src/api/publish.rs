@@ -1,6 +1,10 @@
-//! `POST /publish` and `POST /validate`.
+//! Documents: `POST /publish`, `PUT …/versions/{version}` and `POST /validate`.
 
-use super::{Api, body, servers::ServerResponse};
+use super::{
+    Api, Written,
+    body::{self, Path},
+    servers::{ServerResponse, parse_version, server_name},
+};
 use crate::{
     auth::Authenticated,
     problem::{Problem, ProblemBody},
@@ -10,7 +14,8 @@ use axum::{
     extract::{Request, State},
 };
 use hapi_registry_state::{
-    Command, Issue, Rejection, Right, Rules, ServerJson, Severity, Strictness, validate as inspect,
+    Command, Issue, Rejection, Right, Rules, ServerJson, ServerName, Severity, Strictness, Version,
+    validate as inspect,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -39,11 +44,52 @@ pub(crate) async fn publish(
         let (name, version) = (name.to_string(), version.to_string());
         return Err(Rejection::VersionExists { name, version }.into());
     }
-    let committed = api.write(&caller, Command::Publish(document)).await?;
-    let listed = api.replica.state().entry(&name, &version);
+    let written = api.write(&caller, Command::Publish(document)).await?;
+    show(&api, &written, &name, &version)
+}
+
+/// Change what a published version says of itself; what clients connect by never changes.
+#[utoipa::path(
+    put, path = "/servers/{server_name}/versions/{version}", tag = "catalog",
+    params(
+        ("server_name" = String, Path, description = "URL-encoded: `ai.acme%2Fweather`"),
+        ("version" = String, Path, description = "URL-encoded, written out"),
+    ),
+    request_body(content = Object, description = "The whole `server.json` document, as it is to be"),
+    responses((status = 200, body = ServerResponse), (status = "default", body = ProblemBody))
+)]
+pub(crate) async fn edit(
+    State(api): State<Arc<Api>>,
+    caller: Authenticated,
+    Path((name, version)): Path<(String, String)>,
+    request: Request,
+) -> Result<Json<ServerResponse>, Problem> {
+    caller.require(Right::Publish)?;
+    let (name, version) = (server_name(&name)?, parse_version(&version)?);
+    let bytes = body::read(request, MAX_DOCUMENT).await?;
+    let document = ServerJson::parse(&bytes, rules(&api)).map_err(|issues| refused(&issues))?.server;
+    if (document.name(), document.version()) != (&name, &version) {
+        return Err(Problem::invalid(format!(
+            "the document is of {}@{}, the path of {name}@{version}: neither name nor version can change",
+            document.name(),
+            document.version()
+        )));
+    }
+    let written = api.write(&caller, Command::Edit(document)).await?;
+    show(&api, &written, &name, &version)
+}
+
+/// A version as it is after a write.
+pub(crate) fn show(
+    api: &Api,
+    written: &Written,
+    name: &ServerName,
+    version: &Version,
+) -> Result<Json<ServerResponse>, Problem> {
+    let listed = api.replica.state().entry(name, version);
     listed.as_ref().and_then(ServerResponse::new).map(Json).ok_or_else(|| {
         // The entry is committed; only this node has not seen it yet.
-        Problem::unavailable("outcome_unknown", format!("published at index {}", committed.index))
+        Problem::unavailable("outcome_unknown", format!("written at index {}", written.index))
     })
 }
 

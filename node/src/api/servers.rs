@@ -78,7 +78,7 @@ pub(crate) struct ServerList {
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct ListMetadata {
+pub(crate) struct ListMetadata {
     /// Give this as `cursor` to get the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
@@ -116,21 +116,27 @@ impl ServerResponse {
 }
 
 impl ServerList {
-    fn new(listed: &[Listed], next_cursor: Option<String>) -> Self {
+    pub(crate) fn new(listed: &[Listed], next_cursor: Option<String>) -> Self {
         let servers: Vec<_> = listed.iter().filter_map(ServerResponse::new).collect();
-        let metadata = ListMetadata { next_cursor, count: servers.len() };
+        let metadata = ListMetadata::new(next_cursor, servers.len());
         Self { servers, metadata }
     }
 }
 
-/// List servers, ordered by name and then by version.
+impl ListMetadata {
+    pub(crate) fn new(next_cursor: Option<String>, count: usize) -> Self {
+        Self { next_cursor, count }
+    }
+}
+
+/// List servers, ordered by name and then by version; with `search`, the best match first.
 #[utoipa::path(
     get, path = "/servers", tag = "catalog",
     params(
         ("cursor" = Option<String>, Query, description = "`metadata.nextCursor` of the page before; it carries the filter"),
-        ("limit" = Option<u32>, Query, description = "1 to 100, default 30"),
+        ("limit" = Option<u32>, Query, description = "default 30", minimum = 1, maximum = 100),
         ("updated_since" = Option<String>, Query, description = "RFC 3339; only what changed later, deleted ones included"),
-        ("search" = Option<String>, Query, description = "in name, title and description, whatever the case"),
+        ("search" = Option<String>, Query, description = "words of name, title and description, whatever the case"),
         ("version" = Option<String>, Query, description = "`latest`, or an exact version"),
         ("include_deleted" = Option<bool>, Query, description = "default false"),
     ),
@@ -207,7 +213,7 @@ pub(crate) fn server_name(text: &str) -> Result<ServerName, Problem> {
     text.parse().map_err(|error: NameError| Problem::invalid(format!("server name: {error}")))
 }
 
-fn parse_version(text: &str) -> Result<Version, Problem> {
+pub(crate) fn parse_version(text: &str) -> Result<Version, Problem> {
     Version::parse_imported(text).map_err(|error| Problem::invalid(format!("version: {error}")))
 }
 
@@ -277,7 +283,7 @@ impl Parameters {
     }
 }
 
-fn limit(value: &str) -> Result<usize, Problem> {
+pub(crate) fn limit(value: &str) -> Result<usize, Problem> {
     let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
     limit.ok_or_else(|| {
         Problem::unprocessable(format!("`limit` must be a number from 1 to {MAX_LIMIT}, got `{value}`"))

@@ -1,6 +1,7 @@
 //! `import`: the catalog of another registry, from a file.
 
 use super::{Failure, Remote, progress, publish, table};
+use hapi_client::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{
     Value, json,
@@ -48,7 +49,7 @@ impl Import {
         for chunk in servers.chunks(CHUNK) {
             let body =
                 to_raw_value(&Chunk { servers: chunk }).map_err(|error| Failure::usage(error.to_string()))?;
-            let answer = session.post_raw("/v1/import", &body).await;
+            let answer = session.send_raw(Method::POST, "/v1/import", &body).await;
             total.add(answer.map_err(|failure| total.interrupted(failure))?);
             bar.inc(chunk.len() as u64);
         }

@@ -1,13 +1,15 @@
 //! `publish`: one new version of a server.
 
 use super::{Failure, Remote, table};
+use hapi_client::Method;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use std::path::{Path, PathBuf};
 
 /// Publish a version of a server, with a publisher token for its namespace.
 ///
-/// A published version never changes: to change anything, raise `version` and publish again.
+/// What clients connect by never changes in a published version: raise `version` and publish again. The rest can be
+/// changed by `servers edit`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   hapi-registry publish server.json --token-file publisher.token
@@ -23,7 +25,7 @@ impl Publish {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let document: Box<RawValue> = read_json(&self.file)?;
         let session = self.remote.session()?;
-        let answer = session.post_raw("/v0.1/publish", &document).await?;
+        let answer = session.send_raw(Method::POST, "/v0.1/publish", &document).await?;
         session.show(&answer, |answer| {
             let part = |pointer| table::cell(answer.pointer(pointer));
             format!("published {}@{}", part("/server/name"), part("/server/version"))

@@ -1,10 +1,14 @@
 //! `servers`: the catalog.
 
 use super::percent::encode;
+use super::publish::read_json;
 use super::session::Session;
 use super::{Failure, Remote, table};
-use hapi_registry_state::ServerName;
-use serde_json::{Value, json};
+use hapi_client::Method;
+use hapi_registry_state::{ServerName, ServerRef, Status};
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+use std::path::PathBuf;
 
 /// The most entries that one page of the API has.
 const PAGE: usize = 100;
@@ -69,6 +73,42 @@ pub(crate) enum Servers {
   hapi-registry servers versions ai.acme/weather
       Which versions there are, and which of them can be reached.")]
     Versions(Versions),
+    /// Change what a published version says of itself, with a publisher token for its namespace.
+    ///
+    /// Name, version, remotes and packages stay as they were published: clients connect by them.
+    #[command(after_help = "Example:
+  hapi-registry servers edit server.json --token-file publisher.token
+      Gives a published version the title and description that stand in the file now.")]
+    Edit(Edit),
+    /// Say that a version, or all of a server's, is active, deprecated or deleted.
+    #[command(after_help = "Example:
+  hapi-registry servers set-status ai.acme/weather@1.2.0 deprecated --message 'use 2.0.0'
+      Clients are told; `deleted` also ends every connect.")]
+    SetStatus(SetStatus),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Edit {
+    /// The whole `server.json` document
+    file: PathBuf,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SetStatus {
+    /// NAMESPACE/NAME@VERSION, or NAMESPACE/NAME for all versions
+    server_ref: ServerRef,
+    /// `active`, `deprecated` or `deleted`
+    status: Status,
+    /// Why, for people; does not go with `active`
+    #[arg(long)]
+    message: Option<String>,
+    /// Seconds to wait until no node issues against `deleted` any more
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=60))]
+    wait: u64,
+    #[command(flatten)]
+    remote: Remote,
 }
 
 #[derive(Debug, clap::Args)]
@@ -122,15 +162,52 @@ impl Servers {
             Self::List(list) => {
                 let version = if list.all_versions { "" } else { "&version=latest" };
                 let deleted = if list.include_deleted { "&include_deleted=true" } else { "" };
-                show_pages(&list.remote.session()?, &format!("{version}{deleted}"), list.limit).await
+                let filter = format!("{version}{deleted}");
+                show_pages(&list.remote.session()?, "/v0.1/servers", &filter, list.limit).await
             }
             Self::Search(search) => {
-                let filter = format!("&version=latest&search={}", encode(&search.query));
-                show_pages(&search.remote.session()?, &filter, search.limit).await
+                let filter = format!("&query={}", encode(&search.query));
+                show_pages(&search.remote.session()?, "/v1/servers", &filter, search.limit).await
             }
             Self::Get(get) => get.run().await,
             Self::Versions(versions) => versions.run().await,
+            Self::Edit(edit) => edit.run().await,
+            Self::SetStatus(set) => set.run().await,
         }
+    }
+}
+
+impl Edit {
+    async fn run(self) -> Result<(), Failure> {
+        let document: Box<RawValue> = read_json(&self.file)?;
+        let Identity { name, version } = serde_json::from_str(document.get()).map_err(|error| {
+            Failure::usage(format!("{} names no published version: {error}", self.file.display()))
+        })?;
+        let path = format!("/v0.1/servers/{}/versions/{}", encode(&name), encode(&version));
+        let session = self.remote.session()?;
+        let answer = session.send_raw(Method::PUT, &path, &document).await?;
+        session.show(&answer, |_| format!("edited {name}@{version}"))
+    }
+}
+
+/// What of a document says where it belongs.
+#[derive(Deserialize)]
+struct Identity {
+    name: String,
+    version: String,
+}
+
+impl SetStatus {
+    async fn run(self) -> Result<(), Failure> {
+        let Self { server_ref, status, message, wait, remote } = self;
+        let version = server_ref.version.as_ref();
+        let version = version.map(|version| format!("/versions/{}", encode(version.as_str())));
+        let name = encode(server_ref.name.as_str());
+        let path = format!("/v0.1/servers/{name}{}/status", version.unwrap_or_default());
+        let body = json!({ "status": status.as_str(), "statusMessage": message });
+        let session = remote.session()?;
+        let answer = session.write(Method::PATCH, &path, Some(body), wait).await?;
+        session.show(&answer, |_| format!("{server_ref} is {}", status.as_str()))
     }
 }
 
@@ -160,12 +237,12 @@ impl Get {
 }
 
 /// Follows the pages until `limit` entries are there.
-async fn show_pages(session: &Session, filter: &str, limit: usize) -> Result<(), Failure> {
+async fn show_pages(session: &Session, path: &str, filter: &str, limit: usize) -> Result<(), Failure> {
     let mut servers: Vec<Value> = Vec::new();
     let mut cursor = String::new();
     while servers.len() < limit {
         let size = PAGE.min(limit - servers.len());
-        let mut page = session.get(&format!("/v0.1/servers?limit={size}{filter}{cursor}")).await?;
+        let mut page = session.get(&format!("{path}?limit={size}{filter}{cursor}")).await?;
         if let Value::Array(entries) = page["servers"].take() {
             servers.extend(entries);
         }

@@ -72,9 +72,14 @@ impl Session {
         Ok(self.client.request_with(Method::GET, path, None, &extras).await?)
     }
 
-    /// Posts a document byte for byte.
-    pub(crate) async fn post_raw(&self, path: &str, document: &RawValue) -> Result<Value, Failure> {
-        Ok(self.client.request_raw(Method::POST, path, document).await?)
+    /// Sends a document byte for byte.
+    pub(crate) async fn send_raw(
+        &self,
+        method: Method,
+        path: &str,
+        document: &RawValue,
+    ) -> Result<Value, Failure> {
+        Ok(self.client.request_raw(method, path, document).await?)
     }
 
     /// Posts `fields` as a form.

@@ -61,6 +61,8 @@ fn the_verbs_are_those_that_are_documented() {
     servers search
     servers get
     servers versions
+    servers edit
+    servers set-status
     connect
     verify
     introspect

@@ -118,6 +118,8 @@ pub(crate) enum ProposeAnswer {
     Refused(String),
     /// Not taken: the leader takes no such writes until somebody has mended something.
     Unfit(Unfit),
+    /// It may or may not be committed: the leader's replica is ending.
+    Ending,
 }
 
 /// Up to where is the log committed, for certain and at this moment?

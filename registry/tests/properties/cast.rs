@@ -60,15 +60,29 @@ pub(crate) static DOCUMENTS: LazyLock<Vec<ServerJson>> = LazyLock::new(|| {
     each.flat_map(|(name, version)| REMOTES.iter().map(|remotes| draft(name, version, remotes))).collect()
 });
 
+/// The same with a title, as they are edited.
+pub(crate) static TITLED: LazyLock<Vec<ServerJson>> = LazyLock::new(|| {
+    let each = NAMES.iter().flat_map(|name| VERSIONS.iter().map(move |version| (name, version)));
+    let titled = |name, version, remotes| {
+        document(&Draft { title: Some("Gale".into()), ..plain(name, version, remotes) })
+    };
+    each.flat_map(|(name, version)| REMOTES.iter().map(move |remotes| titled(name, version, remotes)))
+        .collect()
+});
+
 fn draft(name: &str, version: &str, remotes: &[(&str, &str, &[&str])]) -> ServerJson {
+    document(&plain(name, version, remotes))
+}
+
+fn plain(name: &str, version: &str, remotes: &[(&str, &str, &[&str])]) -> Draft {
     let choices = remotes.iter().flat_map(|(_, _, choices)| *choices).map(|&choice| choice.to_owned());
-    document(&Draft {
+    Draft {
         name: name.into(),
         version: version.into(),
         remotes: remotes.iter().map(|(kind, url, _)| ((*kind).into(), (*url).into())).collect(),
         variables: vec![("v".into(), choices.collect(), None)],
         ..Draft::default()
-    })
+    }
 }
 
 pub(crate) fn names() -> impl Iterator<Item = ServerName> {

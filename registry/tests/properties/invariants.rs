@@ -7,6 +7,8 @@ mod a_budget_is_known_exactly_while_there_is_one;
 mod a_resource_leads_to_its_owner_alone;
 #[path = "invariants/a_revoked_subject_never_connects.rs"]
 mod a_revoked_subject_never_connects;
+#[path = "invariants/a_search_finds_what_is_shown.rs"]
+mod a_search_finds_what_is_shown;
 #[path = "invariants/a_yes_has_a_valid_credential.rs"]
 mod a_yes_has_a_valid_credential;
 #[path = "invariants/a_yes_is_for_a_sound_server.rs"]
@@ -27,8 +29,6 @@ mod keys_are_few_and_one_signs;
 mod latest_is_the_highest_that_is_not_deleted;
 #[path = "invariants/lists_show_each_visible_entry_once.rs"]
 mod lists_show_each_visible_entry_once;
-#[path = "invariants/published_documents_never_change.rs"]
-mod published_documents_never_change;
 #[path = "invariants/revoked_stays_revoked.rs"]
 mod revoked_stays_revoked;
 #[path = "invariants/the_audit_chain_recomputes.rs"]
@@ -39,6 +39,8 @@ mod time_never_goes_back;
 mod what_an_entry_forbids_is_below_a_floor;
 #[path = "invariants/what_was_granted_is_refused_after_a_denial_only.rs"]
 mod what_was_granted_is_refused_after_a_denial_only;
+#[path = "invariants/what_was_published_is_changed_by_editing_alone.rs"]
+mod what_was_published_is_changed_by_editing_alone;
 
 use crate::{cases, connects, set, strategy};
 use hapi_registry_state::{Entry, Namespace, Registry};
@@ -56,7 +58,7 @@ pub(crate) struct Step<'a> {
 }
 
 fn after_every_entry(step: &Step<'_>) {
-    published_documents_never_change::check(step);
+    what_was_published_is_changed_by_editing_alone::check(step);
     revoked_stays_revoked::check(step);
     time_never_goes_back::check(step);
     the_audit_chain_recomputes::grows(step);
@@ -69,6 +71,7 @@ fn after_every_entry(step: &Step<'_>) {
 fn at_the_end(registry: &Registry) {
     the_audit_chain_recomputes::check(registry);
     lists_show_each_visible_entry_once::check(registry);
+    a_search_finds_what_is_shown::check(registry);
     let connects = connects::all(registry);
     absent_and_invisible_answer_alike::check(registry, &connects);
     every_endpoint_has_one_owner::check(registry, &connects);

@@ -75,7 +75,7 @@ fn may(registry: &Registry, Entry { at, by, command, .. }: &Entry) -> bool {
         }
         Command::DrainNode(_) | Command::LeaveRoster(_) => live(Role::Operator) || *by == Principal::System,
         Command::Bootstrap(token) => *by == Principal::ClusterSecret && token.role == Role::Operator,
-        Command::Publish(document) => publishes(document.name().namespace()),
+        Command::Publish(document) | Command::Edit(document) => publishes(document.name().namespace()),
         Command::SetStatus { name, .. } => publishes(name.namespace()),
         Command::Moderate { .. } => live(Role::Moderator),
         Command::PublishKey(_) | Command::ActivateKey(_) | Command::JoinRoster { .. } => node,

@@ -1,7 +1,7 @@
 //! A snapshot is the registry; what is damaged is none.
 
 use crate::{apply, cases, connects, set, strategy};
-use hapi_registry_state::{Registry, Server, snapshot};
+use hapi_registry_state::{ListQuery, Registry, Server, Viewer, snapshot};
 use proptest::{prelude::*, sample::Index};
 
 fn read(records: &[Vec<u8>]) -> Result<Registry, snapshot::SnapshotError> {
@@ -14,10 +14,15 @@ fn records(registry: &Registry) -> Vec<Vec<u8>> {
     snapshot::records(registry).collect()
 }
 
-/// What a hash does not see: the versions that are kept at hand, and so the answers; whether there is a budget.
+/// What a hash does not see: the versions that are kept at hand, and so the answers; whether there is a budget; what a
+/// search finds, and in which order.
 fn answers(registry: &Registry) -> (Vec<Option<Server>>, bool, String) {
     let servers = crate::cast::names().map(|name| registry.server(&name).cloned()).collect();
-    (servers, registry.has_connect_budgets(), format!("{:?}", connects::all(registry)))
+    let found = ["gale", "a", "x", "server"].map(|words| {
+        let query = ListQuery { limit: 100, search: Some(words.into()), ..ListQuery::default() };
+        registry.list(&query, Viewer::Anonymous)
+    });
+    (servers, registry.has_connect_budgets(), format!("{:?} {found:?}", connects::all(registry)))
 }
 
 proptest! {

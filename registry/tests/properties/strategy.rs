@@ -1,8 +1,8 @@
 //! Sequences of entries: any command by any principal, though most often by one who may.
 
 use crate::cast::{
-    BEGIN, CLIENTS, DOCUMENTS, KEYS, MADE, NAMES, NAMESPACES, TENANTS, TOKEN_POOL, VERSIONS, new_token,
-    token, version,
+    BEGIN, CLIENTS, DOCUMENTS, KEYS, MADE, NAMES, NAMESPACES, TENANTS, TITLED, TOKEN_POOL, VERSIONS,
+    new_token, token, version,
 };
 use hapi_registry_state::{
     Act, Command, Entry, Governed, Imported, Kid, NodeId, Principal, RequestKey, SecretFingerprint,
@@ -73,7 +73,9 @@ fn principal(command: &Command) -> BoxedStrategy<Principal> {
 
 fn fitting(command: &Command) -> Vec<Principal> {
     match command {
-        Command::Publish(_) | Command::SetStatus { .. } => vec![by_token(4), by_token(5), by_token(MADE + 2)],
+        Command::Publish(_) | Command::Edit(_) | Command::SetStatus { .. } => {
+            vec![by_token(4), by_token(5), by_token(MADE + 2)]
+        }
         Command::Moderate { .. } => vec![by_token(2), by_token(MADE + 1)],
         Command::Bootstrap(_) => vec![Principal::ClusterSecret],
         Command::Checkpoint | Command::SessionOpen { .. } | Command::Sealed { .. } => vec![Principal::System],
@@ -103,6 +105,7 @@ fn anyone() -> impl Strategy<Value = Principal> {
 fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         10 => document().prop_map(Command::Publish),
+        4 => edited().prop_map(Command::Edit),
         2 => vec(imported(), 0..4).prop_map(Command::Import),
         6 => set_status(),
         8 => moderate(),
@@ -134,6 +137,11 @@ fn give_up() -> impl Strategy<Value = Command> {
 
 fn document() -> impl Strategy<Value = ServerJson> {
     (0..DOCUMENTS.len()).prop_map(|number| DOCUMENTS[number].clone())
+}
+
+fn edited() -> impl Strategy<Value = ServerJson> {
+    (0..TITLED.len(), any::<bool>())
+        .prop_map(|(number, titled)| if titled { TITLED[number].clone() } else { DOCUMENTS[number].clone() })
 }
 
 fn status() -> impl Strategy<Value = Status> {

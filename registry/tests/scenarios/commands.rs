@@ -22,6 +22,7 @@ pub(crate) fn read(stage: &mut Stage, verb: &str, line: &mut Line) -> Command {
         "namespace" => Command::PutNamespace { namespace: line.parsed(), private: line.word() == "private" },
         "settings" => settings(line),
         "publish" => Command::Publish(draft(line)),
+        "edit" => Command::Edit(draft(line)),
         "import" => import(stage, line),
         "status" => status(line),
         "suspend" | "quarantine" | "revoke" | "reinstate" | "verify" | "unverify" => moderate(verb, line),

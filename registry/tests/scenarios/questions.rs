@@ -32,12 +32,13 @@ pub(crate) fn connect(stage: &mut Stage, mut line: Line) -> String {
     transcript::decision(&stage.registry.decide(stage.now, &credential, &request, &issuer))
 }
 
-/// `list [limit=] [after=NAME@VERSION] [since=] [search=] [version=] [deleted] by NAME`.
+/// `list [limit=] [after=NAME@VERSION] [rank=] [since=] [search=] [version=] [deleted] by NAME`.
 pub(crate) fn list(stage: &mut Stage, mut line: Line) -> String {
     let caller = caller(stage, &line);
+    let rank = line.option("rank").map(|text| text.parse().unwrap());
     let position = |text: String| -> Position {
         let place: ServerRef = text.parse().unwrap();
-        (place.name, place.version.unwrap())
+        Position { rank, name: place.name, version: place.version.unwrap() }
     };
     let query = ListQuery {
         after: line.option("after").map(position),
@@ -50,8 +51,9 @@ pub(crate) fn list(stage: &mut Stage, mut line: Line) -> String {
     line.end();
     let page = stage.registry.list(&query, viewer(&caller));
     let mut text = lines(&page.items);
-    if let Some((name, version)) = page.next {
-        text.push_str(&format!("next: after {name}@{version}"));
+    if let Some(Position { rank, name, version }) = page.next {
+        let rank = rank.map(|rank| format!(" rank {rank}")).unwrap_or_default();
+        text.push_str(&format!("next: after {name}@{version}{rank}"));
     }
     text
 }

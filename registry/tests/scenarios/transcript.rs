@@ -10,6 +10,9 @@ pub(crate) fn outcome(registry: &Registry, command: &Command, outcome: &Outcome)
             let latest = registry.server(name).is_some_and(|server| server.latest.as_ref() == Some(version));
             format!("published {name} {version}{}", if latest { " (latest)" } else { "" })
         }
+        (Outcome::Done, Command::Edit(document)) => {
+            format!("edited {} {}", document.name(), document.version())
+        }
         (Outcome::Imported(results), Command::Import(entries)) => {
             let one = |(entry, result): (&hapi_registry_state::Imported, &Result<(), Rejection>)| {
                 let (name, version) = (entry.document.name(), entry.document.version());

@@ -49,7 +49,7 @@ fn expected(registry: &Registry, caller: Option<&Caller>, include_deleted: bool)
             let hidden = worst == Standing::Quarantined && !governs(caller);
             let deleted = published.status == Status::Deleted || worst != Standing::None;
             if !hidden && (include_deleted || !deleted) {
-                positions.push((name.clone(), version.clone()));
+                positions.push(Position { rank: None, name: name.clone(), version: version.clone() });
             }
         }
     }

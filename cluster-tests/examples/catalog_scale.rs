@@ -1,0 +1,206 @@
+//! What a large catalog costs: pages of the list, searches, memory, a restart, and what connects feel of a snapshot that is
+//! built meanwhile. Ends with 1 when an aim is missed.
+//!
+//! The entries are made from the real ones (`HAPI_FIXTURES`), each under a name of its own: `HAPI_ENTRIES` of them
+//! (100,000), and a hundredth of that for comparison, on two nodes. `HAPI_ROUNDS` requests of each kind (2,000), one after
+//! the other, to the two nodes in turn. `HAPI_BINARY` names an optimised build.
+#![allow(clippy::print_stdout, clippy::expect_used, reason = "a program for measurements")]
+
+use hapi_cluster_tests::{Cluster, Door, Options, boot_ns, entries_like, ms_between, real_entries};
+use serde_json::{Value, json};
+use std::{
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+/// Entries in one request of the import.
+const CHUNK: usize = 1_000;
+
+/// The aims: p99 of a page and of a search in milliseconds, and both as a multiple of those in the small catalog.
+const P99_MS: f64 = 5.0;
+const GROWTH: f64 = 2.0;
+
+/// Memory as a multiple of the entries' JSON, and the time from a start until the node is ready.
+const MEMORY: f64 = 2.0;
+const RESTART_MS: f64 = 3_000.0;
+
+/// How much slower connects may be at p99 while a snapshot is built.
+const SNAPSHOT: f64 = 2.0;
+
+/// What is asked for: names, rare words, words that half of the catalog has, parts of words, sentences.
+const QUESTIONS: &[&str] = &[
+    "grafana",
+    "weather",
+    "mcp",
+    "server",
+    "github",
+    "data",
+    "search",
+    "oreleas",
+    "kubernetes cluster",
+    "query postgres databases",
+    "send an email with attachments",
+    "io.github.grafana/mcp-grafana",
+    "a",
+    "ai tools for agents",
+];
+
+fn number(name: &str, otherwise: usize) -> usize {
+    std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
+}
+
+struct Catalog {
+    cluster: Cluster,
+    entries: usize,
+    json: usize,
+}
+
+impl Catalog {
+    async fn of(entries: Vec<Value>) -> Self {
+        let options =
+            Options::default().set("HAPI_LEASE_CLOCK", "trusted").set("HAPI_RAFT_SNAPSHOT_ENTRIES", "500");
+        let cluster = Cluster::start_with(1, options).await;
+        let json = entries.iter().map(|entry| entry.to_string().len()).sum();
+        let (begun, mut imported) = (boot_ns(), 0);
+        for chunk in entries.chunks(CHUNK) {
+            let report = cluster.operator(0).post("/v1/import", &json!({ "servers": chunk })).await.ok();
+            imported += report["imported"].as_u64().expect("a number");
+        }
+        let seconds = ms_between(begun, boot_ns()) / 1e3;
+        println!(
+            "{imported} of {} entries, {:.1} MB of JSON, imported in {seconds:.1} s",
+            entries.len(),
+            json as f64 / 1e6
+        );
+        Self { cluster, entries: entries.len(), json }
+    }
+
+    fn door(&self) -> Door {
+        self.cluster.client(0)
+    }
+}
+
+async fn timed(door: &Door, path: &str) -> (f64, Value) {
+    let begun = boot_ns();
+    let answer = door.get(path).await;
+    let took = ms_between(begun, boot_ns());
+    (took, answer.ok())
+}
+
+/// Pages through the list from the front, over and over.
+struct Pages {
+    cursor: String,
+}
+
+impl Pages {
+    async fn next(&mut self, door: &Door) -> f64 {
+        let (took, page) = timed(door, &format!("/v0.1/servers?limit=30{}", self.cursor)).await;
+        let next = page["metadata"]["nextCursor"].as_str();
+        self.cursor = next.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
+        took
+    }
+}
+
+fn at(times: &mut [f64], share: f64) -> f64 {
+    times.sort_unstable_by(f64::total_cmp);
+    times[((times.len() - 1) as f64 * share).round() as usize]
+}
+
+/// Prints a line, and tells whether its aim is met.
+fn judge(what: &str, found: f64, aim: f64, unit: &str) -> bool {
+    println!("{what:<56} {found:9.2} {unit:<3} (aim {aim})");
+    found <= aim
+}
+
+fn resident_kib(pid_file: &str) -> f64 {
+    let line = pid_file.lines().find(|line| line.starts_with("VmRSS:")).expect("the process runs");
+    line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("a number")
+}
+
+async fn requests(catalogs: &[Catalog; 2], rounds: usize) -> bool {
+    let doors = [catalogs[0].door(), catalogs[1].door()];
+    let mut pages = [Pages { cursor: String::new() }, Pages { cursor: String::new() }];
+    let (mut lists, mut searches) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+    for round in 0..rounds {
+        let question = QUESTIONS[round % QUESTIONS.len()].replace(' ', "+");
+        for which in 0..2 {
+            lists[which].push(pages[which].next(&doors[which]).await);
+            searches[which].push(timed(&doors[which], &format!("/v1/servers?query={question}")).await.0);
+        }
+    }
+    let mut met = true;
+    for (what, mut times) in [("list page", lists), ("search", searches)] {
+        let [small, large] = [at(&mut times[0], 0.99), at(&mut times[1], 0.99)];
+        let [p50_small, p50_large] = [at(&mut times[0], 0.5), at(&mut times[1], 0.5)];
+        println!("{what}: p50 {p50_small:.2} and {p50_large:.2} ms, p99 {small:.2} and {large:.2} ms");
+        met &= judge(&format!("{what}, p99 of the large catalog"), large, P99_MS, "ms");
+        met &= judge(&format!("{what}, p99 compared with the small catalog"), large / small, GROWTH, "x");
+    }
+    met
+}
+
+/// Connects while a snapshot is built, and while none is.
+async fn snapshot(catalog: &Catalog, rounds: usize) -> bool {
+    let (cluster, door) = (&catalog.cluster, catalog.door());
+    let listed = timed(&door, "/v1/servers?query=mcp&limit=100").await.1;
+    let connectable = |entry: &&Value| {
+        entry["connectable"] == true && !entry["server"]["remotes"].to_string().contains('{')
+    };
+    let servers = listed["servers"].as_array().expect("a list").iter();
+    let server = servers.clone().find(connectable).expect("some server can be connected to");
+    let server = server["server"]["name"].as_str().expect("a name").to_owned();
+    let mut calm = connects(&door, &server, rounds, || false).await;
+    let built = AtomicBool::new(false);
+    let (mut busy, ()) =
+        tokio::join!(connects(&door, &server, usize::MAX, || built.load(Ordering::Relaxed)), async {
+            let before = snapshots(cluster).await;
+            while snapshots(cluster).await < before + 3.0 {
+                // Any entry counts.
+                cluster.operator(0).post("/v1/cluster/checkpoint", &json!({})).await.ok();
+            }
+            built.store(true, Ordering::Relaxed);
+        });
+    let [calm_p99, busy_p99] = [at(&mut calm, 0.99), at(&mut busy, 0.99)];
+    println!(
+        "connect: p99 {calm_p99:.2} ms, and {busy_p99:.2} ms while 3 snapshots were built ({} connects)",
+        busy.len()
+    );
+    judge("connect, p99 while snapshots are built", busy_p99 / calm_p99, SNAPSHOT, "x")
+}
+
+async fn connects(door: &Door, server: &str, most: usize, ended: impl Fn() -> bool) -> Vec<f64> {
+    let mut times = Vec::new();
+    while times.len() < most && !ended() {
+        let begun = boot_ns();
+        door.connect(server).await.ok();
+        times.push(ms_between(begun, boot_ns()));
+    }
+    times
+}
+
+async fn snapshots(cluster: &Cluster) -> f64 {
+    hapi_cluster_tests::Metrics::of(&cluster.node(0).door()).await.sum("hapi_raft_snapshots_built_total", &[])
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let (entries, rounds) = (number("HAPI_ENTRIES", 100_000), number("HAPI_ROUNDS", 2_000));
+    let real = real_entries().expect("the entries are made from real ones");
+    let small = Catalog::of(entries_like(&real, entries / 100)).await;
+    let large = Catalog::of(entries_like(&real, entries)).await;
+    let mut catalogs = [small, large];
+    let mut met = requests(&catalogs, rounds).await;
+    let large = &mut catalogs[1];
+    met &= snapshot(large, rounds).await;
+    let grown = resident_kib(&large.cluster.node(0).proc_status()) * 1024.0;
+    println!("after the import: {:.1} MB resident", grown / 1e6);
+    large.cluster.stop(0);
+    let begun = boot_ns();
+    large.cluster.restart(0);
+    large.cluster.wait_ready().await;
+    met &= judge("from start to ready", ms_between(begun, boot_ns()), RESTART_MS, "ms");
+    let resident = resident_kib(&large.cluster.node(0).proc_status()) * 1024.0;
+    println!("after the restart: {:.1} MB resident for {} entries", resident / 1e6, large.entries);
+    met &= judge("memory as a multiple of the JSON", resident / large.json as f64, MEMORY, "x");
+    if met { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
