@@ -133,6 +133,7 @@ fn strong<'a>(words: impl IntoIterator<Item = &'a String>) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used, reason = "a test fails by panicking")]
     use super::*;
 
     #[test]
