@@ -8,6 +8,7 @@ give each entry of the raw file exactly once, and each document as it was. The e
 import argparse
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import yaml
 from jsonschema import Draft202012Validator, FormatChecker
@@ -38,6 +39,7 @@ class Schemas:
         # The document itself is judged on its own.
         document["components"]["schemas"]["ServerResponse"]["properties"]["server"] = {"type": "object"}
         self.page = self.validator(document, "ServerList")
+        self.entry = self.validator(document, "ServerResponse")
 
     @staticmethod
     def validator(document, name):
@@ -120,11 +122,35 @@ def latest(node, schemas, raw):
     return walk
 
 
+def one_by_one(node, schemas, walk):
+    """Every version by itself, all versions of each server, and its latest: the same entries as in the list."""
+    listed = {real_data.key(entry["server"]): entry for entry in walk.entries}
+    for name, version in listed:
+        path = f"/v0.1/servers/{quote(name, safe='')}/versions/{quote(version, safe='')}"
+        walk.problems += answer_problems(path, schemas.entry, node.get(path), listed[name, version])
+    for name in sorted({name for name, _ in listed}):
+        path = f"/v0.1/servers/{quote(name, safe='')}/versions"
+        versions, latest = node.get(path), node.get(f"{path}/latest")
+        walk.problems += envelope_problems(schemas, versions)
+        own = {real_data.key(entry["server"]): entry for entry in versions["servers"]}
+        if own != {key: entry for key, entry in listed.items() if key[0] == name}:
+            walk.problems.append(f"{path}: not the entries that are listed")
+        marked = [entry for entry in own.values() if entry["_meta"][OFFICIAL]["isLatest"]]
+        walk.problems += answer_problems(f"{path}/latest", schemas.entry, latest, *marked)
+
+
+def answer_problems(path, schema, answer, listed):
+    yield from (f"{path}: {error.json_path}: {error.message}" for error in schema.iter_errors(answer))
+    if answer != listed:
+        yield f"{path}: not the entry that is listed"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--base", required=True, help="base URL of a node")
     parser.add_argument("--data", required=True, help="folder of the real data")
     parser.add_argument("--token-env", help="environment variable with a token, if reads need one")
+    parser.add_argument("--one-by-one", action="store_true", help="ask for every version and every server too")
     options = parser.parse_args()
     node, schemas, raw = Node(options.base, options.token_env), Schemas(options.data), real_data.servers(options.data)
     walks = [
@@ -132,6 +158,8 @@ def main():
         search(node, schemas, raw, "github"),
         latest(node, schemas, raw),
     ]
+    if options.one_by_one:
+        one_by_one(node, schemas, walks[0])
     if problems := [problem for walk in walks for problem in walk.problems]:
         raise SystemExit("\n".join(problems))
     everything, found, newest = (len(walk.entries) for walk in walks)
