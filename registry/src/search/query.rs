@@ -148,7 +148,8 @@ fn kind_at_start(other: &str, word: &str) -> Kind {
 
 /// How much it says that a server has a word: eight times the binary logarithm of how few have it, and one more.
 fn rarity(all: usize, with: usize) -> u32 {
-    let ratio = (all.max(with) as u64 * 256) / with.max(1) as u64;
+    let with = with.max(1);
+    let ratio = (all.max(with) as u64 * 256) / with as u64;
     let whole = ratio.ilog2();
     let eighths = (ratio >> (whole - 3)) & 7;
     (whole - 8) * 8 + u32::try_from(eighths).unwrap_or(0) + 8
