@@ -7,6 +7,8 @@ mod caught_up;
 mod clients;
 mod cluster;
 mod connect;
+mod description;
+mod docs;
 mod health;
 mod import;
 mod keys;
@@ -153,13 +155,17 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
     let mut description = Description::openapi().nest("/v0.1", catalog_description);
     description.merge(governance_description);
     description.info.version = env!("CARGO_PKG_VERSION").into();
-    let description: Arc<str> = description.to_json().unwrap_or_default().into();
+    let description = serde_json::to_value(description).map(description::complete).unwrap_or_default();
+    let page: Arc<str> = docs::page(&description).into();
+    let description: Arc<str> = description.to_string().into();
     let describe = move || async move { json_text(description.to_string()) };
+    let show_page = move || async move { docs::respond(page.to_string()) };
     Router::new()
         .merge(governance)
         .nest("/v0", catalog.clone())
         .nest("/v0.1", catalog)
         .route("/openapi.json", get(describe))
+        .route("/docs", get(show_page))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(CatchPanicLayer::custom(panicked))

@@ -33,7 +33,7 @@ const PIECES: usize = 4;
 #[utoipa::path(
     get, path = "/v1/backup", tag = "cluster",
     responses(
-        (status = 200, description = "The backup", body = Vec<u8>, content_type = "application/octet-stream",
+        (status = 200, description = "The backup", body = String, content_type = "application/octet-stream",
          headers(
             ("hapi-index" = u64, description = "The index of the state"),
             ("hapi-state-sha256" = String, description = "The hash of the state"),

@@ -7,7 +7,11 @@ use axum::{
     http::{StatusCode, header, request::Parts},
 };
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeOwned},
+};
+use serde_json::{Map, Value};
 use std::{error::Error, time::Duration};
 
 /// The largest body of an ordinary request, in bytes.
@@ -73,8 +77,18 @@ async fn collect(body: Body, limit: usize) -> Result<Bytes, Problem> {
 
 /// Parses JSON; the error says which field is wrong, or at which place the text broke.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // Serde would take a list for a structure, its fields in the order of the code.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Problem::invalid("the body is a list: an object with named fields is expected"));
+    }
     // Keeping track of the path costs as much as parsing: only what is wrong is parsed once more for it.
     serde_json::from_slice(bytes).or_else(|_| parse_with_path(bytes))
+}
+
+/// For a field that is an object, and not a list of what would stand in one.
+pub(crate) fn object<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    let fields = Map::<String, Value>::deserialize(deserializer)?;
+    T::deserialize(Value::Object(fields)).map_err(de::Error::custom)
 }
 
 fn parse_with_path<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {

@@ -1,6 +1,9 @@
 //! `POST /v1/connect`: may I connect?
 
-use super::{Api, body::Json};
+use super::{
+    Api,
+    body::{Json, object},
+};
 use crate::{
     auth,
     issue::{Answered, Ask, Counted, Issued},
@@ -23,8 +26,8 @@ pub(crate) struct ConnectBody {
     #[schema(example = "ai.acme/payments")]
     server_ref: String,
     /// Who the caller says it is; must agree with the token.
-    #[serde(default)]
-    client: ClientBody,
+    #[serde(default, deserialize_with = "object")]
+    client: ConnectClient,
     /// Values for `{placeholders}` in the URL of the chosen remote.
     #[serde(default)]
     variables: BTreeMap<String, String>,
@@ -36,7 +39,7 @@ pub(crate) struct ConnectBody {
 
 /// Who the caller says it is.
 #[derive(Default, Deserialize, ToSchema)]
-pub(crate) struct ClientBody {
+pub(crate) struct ConnectClient {
     client_id: Option<String>,
     tenant_id: Option<String>,
 }
@@ -71,7 +74,7 @@ impl ConnectBody {
     fn parse(self, credential: Credential) -> Result<Ask, Problem> {
         let server =
             self.server_ref.parse().map_err(|error| Problem::invalid(format!("`server_ref`: {error}")))?;
-        let ClientBody { client_id, tenant_id } = self.client;
+        let ConnectClient { client_id, tenant_id } = self.client;
         let request =
             ConnectRequest { server, client_id, tenant_id, variables: self.variables, ttl: self.ttl };
         Ok(Ask { credential, request, min_index: self.min_index })

@@ -2,7 +2,7 @@
 
 use super::{
     Api,
-    body::{Json, Query},
+    body::{Json, Query, object},
     receipt::Receipt,
 };
 use crate::{
@@ -22,6 +22,7 @@ pub(crate) struct ActBody {
     /// `suspend`, `quarantine`, `revoke`, `reinstate`, `verify` or `unverify`.
     act: String,
     /// What it is done to.
+    #[serde(deserialize_with = "object")]
     subject: SubjectBody,
     /// Why; shown to whoever is refused because of it.
     reason: String,

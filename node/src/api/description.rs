@@ -1,0 +1,76 @@
+//! `/openapi.json`: what the handlers say of themselves, and what holds for all of them.
+
+mod shapes;
+
+use serde_json::{Map, Value, json};
+
+/// Operations that take no token: they hold no secret, or take credentials in ways of their own.
+const OPEN: &[&str] = &["/.well-known/", "/livez", "/metrics", "/oauth2/", "/readyz", "/v1/revocations"];
+
+/// The same within the registry API.
+const OPEN_CATALOG: &[&str] = &["/health", "/ping", "/validate", "/version"];
+
+/// The whole description, from what the handlers say.
+pub(super) fn complete(mut description: Value) -> Value {
+    let paths = description["paths"].as_object_mut();
+    for (path, operations) in paths.into_iter().flatten() {
+        for (method, operation) in operations.as_object_mut().into_iter().flatten() {
+            describe(path, method, operation);
+        }
+    }
+    shapes::put(&mut description);
+    description["components"]["securitySchemes"] = json!({
+        "bearer": { "type": "http", "scheme": "bearer", "description": "An API token or a publisher's token" }
+    });
+    description
+}
+
+fn describe(path: &str, method: &str, operation: &mut Value) {
+    operation["operationId"] = json!(operation_id(path, method));
+    operation["security"] = security(path, method);
+    if let Some(responses) = operation["responses"].as_object_mut() {
+        responses.values_mut().for_each(tell_problems_apart);
+        if !path.starts_with("/oauth2/") && !responses.contains_key("default") {
+            responses.insert("default".into(), problem());
+        }
+    }
+    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+        shapes::put_parameter(path, parameter);
+    }
+}
+
+/// Unlike a function's name, this is unique.
+fn operation_id(path: &str, method: &str) -> String {
+    let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.fold(method.to_owned(), |id, word| format!("{id}_{word}"))
+}
+
+fn security(path: &str, method: &str) -> Value {
+    let of_catalog = path.strip_prefix("/v0.1");
+    let is_open = OPEN.iter().any(|open| path.starts_with(open))
+        || of_catalog.is_some_and(|path| OPEN_CATALOG.contains(&path) || path.starts_with("/auth/"));
+    let is_read = method == "get" && (of_catalog.is_some() || path == "/v1/servers");
+    match (is_open, is_read) {
+        (true, _) => json!([]),
+        // Whether anybody may read is a setting.
+        (false, true) => json!([{ "bearer": [] }, {}]),
+        (false, false) => json!([{ "bearer": [] }]),
+    }
+}
+
+/// Problems have a media type of their own (RFC 9457).
+fn tell_problems_apart(response: &mut Value) {
+    let Some(content) = response["content"].as_object_mut() else { return };
+    let is_problem = |body: &Value| body["schema"]["$ref"] == "#/components/schemas/Problem";
+    if content.get("application/json").is_some_and(is_problem)
+        && let Some(body) = content.remove("application/json")
+    {
+        content.insert("application/problem+json".into(), body);
+    }
+}
+
+fn problem() -> Value {
+    let body = json!({ "schema": { "$ref": "#/components/schemas/Problem" } });
+    let content = Map::from_iter([("application/problem+json".to_owned(), body)]);
+    json!({ "description": "A refusal", "content": content })
+}
