@@ -15,6 +15,8 @@ pub enum Typ {
     Revocations,
     /// The signed head of the audit chain.
     AuditHead,
+    /// What a publisher has proven, for minutes.
+    Publisher,
 }
 
 impl Typ {
@@ -25,17 +27,18 @@ impl Typ {
             Self::Descriptor => "at+jwt",
             Self::Revocations => "mcp-revocations+jwt",
             Self::AuditHead => "hapi-audit-head+jwt",
+            Self::Publisher => "hapi-publisher+jwt",
         }
     }
 
     /// The longest statement that is read, in bytes: nothing is decoded before this is known, so it bounds
     /// the work that a stranger can cause.
     ///
-    /// A descriptor travels in an HTTP header, and common servers stop reading headers at 8 KiB. The feed is
+    /// A descriptor travels in an HTTP header, as a publisher token does, and common servers stop reading headers at 8 KiB. The feed is
     /// a response body from the issuer, and grows with the revocations in force.
     pub const fn max_bytes(self) -> usize {
         match self {
-            Self::Descriptor | Self::AuditHead => 8 * 1024,
+            Self::Descriptor | Self::AuditHead | Self::Publisher => 8 * 1024,
             Self::Revocations => 4 * 1024 * 1024,
         }
     }

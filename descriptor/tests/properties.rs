@@ -109,7 +109,7 @@ proptest! {
 
 #[test]
 fn a_statement_of_one_kind_never_opens_as_another() {
-    let kinds = [Typ::Descriptor, Typ::Revocations, Typ::AuditHead];
+    let kinds = [Typ::Descriptor, Typ::Revocations, Typ::AuditHead, Typ::Publisher];
     for signed in kinds {
         let statement = signer().sign_as(signed, &serde_json::json!({"iat": 1})).unwrap();
         for read in kinds {

@@ -181,7 +181,7 @@ impl Node {
     /// Why this node, as leader, does not take `command` now.
     pub(crate) fn unfit_for(&self, by: &Principal, command: &Command) -> Result<(), Unfit> {
         self.unfit_clock()?;
-        self.unfit_members(command)?;
+        self.unfit_members(by, command)?;
         let admitted = match self.fitness.disk().room {
             Room::Enough => true,
             Room::Short => is_vital(by, command),

@@ -230,10 +230,10 @@ pub(crate) fn check_size(command: &Command) -> Result<(), ProposeError> {
 /// Whether a proposal of `by` may be sent by the node `from`.
 ///
 /// A node speaks for itself alone. The leader's own housekeeping never comes over the wire, and the cluster
-/// secret has a path of its own. A token may travel: the state machine judges it.
+/// secret has a path of its own. A token may travel, and so may a publisher's grant: the state machine judges both.
 pub(crate) fn may_travel(by: &Principal, from: u64) -> Result<(), String> {
     match by {
-        Principal::Token(_) => Ok(()),
+        Principal::Token(_) | Principal::Publisher(_) => Ok(()),
         Principal::Node(NodeId(node)) if *node == from => Ok(()),
         Principal::Node(_) => Err("a node proposes only in its own name".into()),
         Principal::ClusterSecret => Err("the cluster secret is proven at the leader itself".into()),
@@ -262,10 +262,18 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use hapi_registry_state::{PublisherGrant, Timestamp};
+
+    fn publisher() -> Principal {
+        let (subject, globs) = ("dns:example.com".parse().unwrap(), vec!["com.example".parse().unwrap()]);
+        let grant = PublisherGrant::new(subject, globs, "k".into(), Timestamp::from_seconds(1));
+        Principal::Publisher(grant.unwrap())
+    }
 
     #[test]
     fn only_tokens_and_a_nodes_own_name_travel() {
         assert!(may_travel(&Principal::Node(NodeId(1)), 1).is_ok());
+        assert!(may_travel(&publisher(), 1).is_ok());
         assert!(may_travel(&Principal::Node(NodeId(2)), 1).is_err());
         assert!(may_travel(&Principal::ClusterSecret, 1).is_err());
         assert!(may_travel(&Principal::System, 1).is_err());

@@ -4,7 +4,7 @@
 //! nothing enters the log that an older program could not read.
 
 use crate::{PeerNode, fitness::Unfit, node::Node};
-use hapi_registry_state::Command;
+use hapi_registry_state::{Command, Principal};
 use std::fmt;
 
 /// A release: what is before the last dot of its version.
@@ -54,22 +54,26 @@ pub(crate) fn misfit<'a>(
     ))
 }
 
-/// The release since which programs know `command`; `None` for what all of them do.
-fn since(command: &Command) -> Option<Release> {
-    match command {
-        Command::BeginIncarnation { .. }
-        | Command::ConfirmRestore
-        | Command::GiveUpSecrets { .. }
-        | Command::RotateKey(_)
-        | Command::Edit(_) => Some(Release { major: 0, minor: 2 }),
+/// The release since which programs know such an entry; `None` for what all of them do.
+fn since(by: &Principal, command: &Command) -> Option<Release> {
+    match (by, command) {
+        (Principal::Publisher(_), _)
+        | (
+            _,
+            Command::BeginIncarnation { .. }
+            | Command::ConfirmRestore
+            | Command::GiveUpSecrets { .. }
+            | Command::RotateKey(_)
+            | Command::Edit(_),
+        ) => Some(Release { major: 0, minor: 2 }),
         _ => None,
     }
 }
 
 impl Node {
-    /// Whether some member could not read an entry with `command`: it would end there.
-    pub(crate) fn unfit_members(&self, command: &Command) -> Result<(), Unfit> {
-        match since(command).filter(|release| !self.all_run(*release)) {
+    /// Whether some member could not read such an entry: it would end there.
+    pub(crate) fn unfit_members(&self, by: &Principal, command: &Command) -> Result<(), Unfit> {
+        match since(by, command).filter(|release| !self.all_run(*release)) {
             None => Ok(()),
             Some(release) => Err(Unfit::Upgrade(release.to_string())),
         }

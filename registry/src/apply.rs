@@ -31,7 +31,7 @@ impl Registry {
     fn checkpoint(&self, by: &Principal) -> Result<Outcome, Rejection> {
         match by {
             Principal::System | Principal::Node(_) => Ok(Outcome::Done),
-            Principal::Token(_) | Principal::ClusterSecret => {
+            Principal::Token(_) | Principal::Publisher(_) | Principal::ClusterSecret => {
                 self.require(by, Right::Operate).map(|()| Outcome::Done)
             }
         }

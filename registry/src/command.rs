@@ -135,6 +135,15 @@ impl Command {
         }
     }
 
+    /// The server that a publisher's command is about: its namespace must be one of the caller's.
+    pub fn published(&self) -> Option<&ServerName> {
+        match self {
+            Self::Publish(document) | Self::Edit(document) => Some(document.name()),
+            Self::SetStatus { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
     /// What the act is done to, as `kind/id`.
     pub(crate) fn subject(&self) -> String {
         match self {

@@ -23,6 +23,7 @@ mod name;
 mod namespace;
 mod outcome;
 mod principal;
+mod publisher_grant;
 mod query;
 mod remote_claim;
 mod request_key;
@@ -56,6 +57,7 @@ pub use name::{ClientId, IdError, NameError, Namespace, RefError, ServerName, Se
 pub use namespace::NamespaceRecord;
 pub use outcome::{Outcome, Rejection};
 pub use principal::{Caller, Principal, Right, Role};
+pub use publisher_grant::{GrantError, PublisherGrant, PublisherSubject};
 pub use query::{Governance, ListQuery, Listed, Page, Position, VersionFilter, Viewer};
 pub use request_key::RequestKey;
 pub use resource::Resource;

@@ -1,10 +1,10 @@
 //! Who acts, and what each role may do.
 
-use crate::{ClientId, Glob, Namespace, NodeId, TenantId, TokenId};
+use crate::{ClientId, Glob, Namespace, NodeId, PublisherGrant, TenantId, TokenId};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// Who stands behind an entry of the log.
+/// Who stands behind an entry of the log. New kinds are added at the end: the order is the form in the log.
 ///
 /// The state machine judges the principal at the entry's own place in the log, so that a token revoked
 /// one entry earlier moves nothing.
@@ -18,6 +18,8 @@ pub enum Principal {
     ClusterSecret,
     /// The leader's own housekeeping.
     System,
+    /// The bearer of a publisher token, which a node has signed for minutes.
+    Publisher(PublisherGrant),
 }
 
 impl fmt::Display for Principal {
@@ -27,6 +29,7 @@ impl fmt::Display for Principal {
             Self::Node(id) => write!(f, "node/{id}"),
             Self::ClusterSecret => f.write_str("cluster-secret"),
             Self::System => f.write_str("system"),
+            Self::Publisher(grant) => write!(f, "publisher/{}", grant.subject()),
         }
     }
 }

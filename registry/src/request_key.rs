@@ -105,7 +105,8 @@ impl Registry {
     }
 }
 
-/// Only the bearer of a token names requests; nodes repeat themselves as they like.
+/// Only the bearer of an API token names requests: it has an id by which the name is remembered. Nodes repeat themselves
+/// as they like, and a publisher token is another one each time.
 fn named(entry: &Entry) -> Option<(Asked, &RequestKey)> {
     match (&entry.by, &entry.key) {
         (Principal::Token(token), Some(key)) => Some(((token.clone(), key.name.clone()), key)),

@@ -244,9 +244,15 @@ impl Registry {
 
     /// The caller behind an entry's principal, as of the entry's own instant.
     pub(crate) fn acting(&self, by: &Principal) -> Result<Caller, Rejection> {
-        let Principal::Token(id) = by else { return Err(Rejection::Unauthenticated) };
-        let token = self.tokens.get(id).filter(|token| token.is_live(self.at));
-        token.map(|token| self.caller(token)).ok_or(Rejection::Unauthenticated)
+        let caller = match by {
+            Principal::Token(id) => {
+                let token = self.tokens.get(id).filter(|token| token.is_live(self.at));
+                token.map(|token| self.caller(token))
+            }
+            Principal::Publisher(grant) => self.granted(grant, self.at),
+            Principal::Node(_) | Principal::ClusterSecret | Principal::System => None,
+        };
+        caller.ok_or(Rejection::Unauthenticated)
     }
 
     pub(crate) fn require(&self, by: &Principal, right: Right) -> Result<(), Rejection> {

@@ -196,6 +196,7 @@ fn types() -> Vec<Vector> {
         reject("typ_long", "typ application/at+jwt", named(json!("application/at+jwt"))),
         reject("typ_revocations", "a message of the revocation feed", named(json!("mcp-revocations+jwt"))),
         reject("typ_audit_head", "a head of the audit chain", named(json!("hapi-audit-head+jwt"))),
+        reject("typ_publisher", "a publisher token", named(json!("hapi-publisher+jwt"))),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{cases, set, strategy};
 use hapi_registry_state::{
-    Command, Entry, Outcome, Principal, Registry, Rejection, Role, Settings, snapshot,
+    Command, Entry, Kid, Outcome, Principal, Registry, Rejection, Role, Settings, SigningKey, snapshot,
 };
 use proptest::prelude::*;
 
@@ -65,7 +65,14 @@ fn may(registry: &Registry, Entry { at, by, command, .. }: &Entry) -> bool {
     let publishes = |namespace: hapi_registry_state::Namespace| {
         let covers =
             |globs: &[hapi_registry_state::Glob]| globs.iter().any(|glob| glob.matches(namespace.as_str()));
-        live(Role::Publisher) && token.is_some_and(|token| covers(&token.namespaces))
+        match by {
+            Principal::Publisher(grant) => {
+                let counts =
+                    |(kid, key): (&Kid, &SigningKey)| kid == grant.kid() && key.state.as_str() != "revoked";
+                registry.keys().any(counts) && now < grant.expires_at() && covers(grant.namespaces())
+            }
+            _ => live(Role::Publisher) && token.is_some_and(|token| covers(&token.namespaces)),
+        }
     };
     let node = matches!(by, Principal::Node(_));
     match command {

@@ -5,8 +5,9 @@ use crate::cast::{
     new_token, token, version,
 };
 use hapi_registry_state::{
-    Act, Command, Entry, Governed, Imported, Kid, NodeId, Principal, RequestKey, SecretFingerprint,
-    ServerJson, ServerName, SettingsPatch, Status, Subject, Tenant, Timestamp, TokenId, Version,
+    Act, Command, Entry, Governed, Imported, Kid, NodeId, Principal, PublisherGrant, RequestKey,
+    SecretFingerprint, ServerJson, ServerName, SettingsPatch, Status, Subject, Tenant, Timestamp, TokenId,
+    Version,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -74,7 +75,8 @@ fn principal(command: &Command) -> BoxedStrategy<Principal> {
 fn fitting(command: &Command) -> Vec<Principal> {
     match command {
         Command::Publish(_) | Command::Edit(_) | Command::SetStatus { .. } => {
-            vec![by_token(4), by_token(5), by_token(MADE + 2)]
+            let granted = [by_grant(1, &["a.x"], 7_200), by_grant(2, &["b.*"], 3_600)];
+            [by_token(4), by_token(5), by_token(MADE + 2)].into_iter().chain(granted).collect()
         }
         Command::Moderate { .. } => vec![by_token(2), by_token(MADE + 1)],
         Command::Bootstrap(_) => vec![Principal::ClusterSecret],
@@ -93,8 +95,24 @@ fn by_token(number: usize) -> Principal {
     Principal::Token(token(number).id.clone())
 }
 
+/// Somebody with a publisher token that a key has signed, until so many seconds after the beginning.
+fn by_grant(key: usize, globs: &[&str], seconds: u64) -> Principal {
+    let namespaces = globs.iter().map(|glob| glob.parse().unwrap()).collect();
+    let subject = "dns:x.a".parse().unwrap();
+    let grant = PublisherGrant::new(subject, namespaces, KEYS[key].kid(), BEGIN.plus_seconds(seconds));
+    Principal::Publisher(grant.unwrap())
+}
+
+/// Most keys are known to nobody, or not yet; a grant may end before the sequence begins.
+fn any_grant() -> impl Strategy<Value = Principal> {
+    const GLOBS: [&[&str]; 5] = [&["a.x"], &["b.*"], &["*"], &["b.y", "a.*"], &["c.z"]];
+    let globs = select(&GLOBS[..]);
+    (0..KEYS.len(), globs, 0..7_200_u64).prop_map(|(key, globs, seconds)| by_grant(key, globs, seconds))
+}
+
 fn anyone() -> impl Strategy<Value = Principal> {
     prop_oneof![
+        3 => any_grant(),
         6 => (0..TOKEN_POOL.len()).prop_map(by_token),
         2 => (1_u64..5).prop_map(|node| Principal::Node(NodeId(node))),
         1 => Just(Principal::ClusterSecret),

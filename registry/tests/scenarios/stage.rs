@@ -7,8 +7,8 @@ use crate::{
     world::{presented, public_key},
 };
 use hapi_registry_state::{
-    Command, Credential, Entry, KeyProof, Kid, NodeId, Outcome, PresentedToken, Principal, Registry, Role,
-    Timestamp, snapshot,
+    Command, Credential, Entry, KeyProof, Kid, NodeId, Outcome, PresentedToken, Principal, PublisherGrant,
+    Registry, Role, Timestamp, snapshot,
 };
 use std::collections::BTreeMap;
 
@@ -21,13 +21,15 @@ pub(crate) struct Stage {
     pub(crate) registry: Registry,
     pub(crate) now: Timestamp,
     tokens: BTreeMap<String, PresentedToken>,
+    grants: BTreeMap<String, PublisherGrant>,
     /// The names that the script gives, by what stands for them in the registry.
     names: BTreeMap<String, String>,
 }
 
 impl Default for Stage {
     fn default() -> Self {
-        Self { registry: Registry::default(), now: BEGIN, tokens: BTreeMap::new(), names: BTreeMap::new() }
+        let (registry, tokens, grants) = Default::default();
+        Self { registry, now: BEGIN, tokens, grants, names: BTreeMap::new() }
     }
 }
 
@@ -39,6 +41,7 @@ impl Stage {
         let said = match &*verb {
             "from" => self.restart_world(line),
             "at" => self.advance(line),
+            "grant" => self.grant(line),
             "restore" => self.restore(line),
             "connect" => questions::connect(self, line),
             "list" => questions::list(self, line),
@@ -68,6 +71,17 @@ impl Stage {
         String::new()
     }
 
+    /// `grant NAME SUBJECT key= namespaces= lasts=`: what somebody shows from now on that has a publisher token.
+    fn grant(&mut self, mut line: Line) -> String {
+        let (name, subject) = (line.word(), line.parsed());
+        let kid = public_key(&line.option("key").unwrap()).kid();
+        let globs = line.list("namespaces").unwrap().iter().map(|glob| glob.parse().unwrap()).collect();
+        let ends = self.now.plus_seconds(seconds(&line.option("lasts").unwrap()));
+        line.end();
+        self.grants.insert(name, PublisherGrant::new(subject, globs, kid, ends).unwrap());
+        String::new()
+    }
+
     /// Replaces the registry by what its snapshot says.
     fn restore(&mut self, line: Line) -> String {
         line.end();
@@ -94,6 +108,9 @@ impl Stage {
 
     /// Who stands behind a name: `n1` is a node, everyone else bears the token that was made under the name.
     fn principal(&mut self, name: &str) -> Principal {
+        if let Some(grant) = self.grants.get(name) {
+            return Principal::Publisher(grant.clone());
+        }
         match (name, node(name)) {
             ("cluster-secret", _) => Principal::ClusterSecret,
             ("system", _) => Principal::System,
