@@ -35,6 +35,10 @@ const WITHOUT_A_VERB: &[(&str, &str)] = &[
         "DELETE /v0.1/servers/{server_name}/versions/{version}",
         "another name of the status `deleted`, which `servers set-status` gives",
     ),
+    ("POST /v0.1/auth/oidc", "for workflows that have a token of their identity provider"),
+    ("POST /v0.1/auth/github-oidc", "for workflows of GitHub, in which `mcp-publisher` gets the token"),
+    ("POST /v0.1/auth/github-at", "for `mcp-publisher`, which leads people through GitHub's log-in"),
+    ("POST /v0.1/auth/none", "proves nothing, and needs nothing"),
     ("POST /v0.1/x/ai.com.mcp/connect", "another name of `/v1/connect`"),
     ("POST /oauth2/token", "for OAuth clients; `connect` is given the same descriptor"),
     ("GET /oauth2/authorize", "gives nobody anything"),
@@ -142,6 +146,7 @@ fn run_every_verb(stage: &Stage) {
     let list = stage.file("list.json", &entry.to_string());
     stage.done("publisher", &format!("publish {one}"));
     assert_eq!(stage.done("operator", &format!("import {list}"))["imported"], 1);
+    prove_a_domain(stage);
     read_the_catalog(stage);
     change_what_was_published(stage);
     stage.done("client", &format!("health --url {}", stage.url()));
@@ -156,6 +161,15 @@ fn run_every_verb(stage: &Stage) {
     assert_eq!(stage.done("operator", "audit --limit 3")["records"].as_array().unwrap().len(), 3);
     end_a_key(stage);
     look_after_the_cluster(stage);
+}
+
+/// What comes of it where proofs are taken is in `publisher_auth.rs`.
+fn prove_a_domain(stage: &Stage) {
+    let key = stage.file("domain.key", &"07".repeat(32));
+    for method in ["dns", "http"] {
+        let line = format!("publisher-token {method} --domain example.com --private-key-file {key}");
+        stage.refused("publisher", &line, &format!("this registry does not take proofs by `{method}`"));
+    }
 }
 
 fn read_the_catalog(stage: &Stage) {

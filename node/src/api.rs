@@ -16,6 +16,7 @@ mod moderation;
 mod namespaces;
 mod oauth;
 mod publish;
+mod publisher_auth;
 mod receipt;
 mod restore;
 mod revocations;
@@ -34,7 +35,7 @@ pub(crate) use oauth::Replays;
 
 use crate::{
     auth::Authenticated, cursor::CursorKeys, feed::Feed, issue::Desk, metrics::Metrics, problem::Problem,
-    traces,
+    publisher_auth::PublisherAuth, traces,
 };
 use axum::{
     Router,
@@ -65,6 +66,8 @@ pub(crate) struct Api {
     pub(crate) feed: Arc<Feed>,
     /// The assertions that clients have used here.
     pub(crate) replays: Replays,
+    /// What publishers prove themselves by, beside API tokens.
+    pub(crate) publisher_auth: PublisherAuth,
     pub(crate) metrics: Arc<Metrics>,
     /// Places for documents that strangers have judged.
     pub(crate) validations: Semaphore,
@@ -115,6 +118,7 @@ impl Api {
         command: Command,
         key: Option<RequestKey>,
     ) -> Result<Written, Problem> {
+        caller.check_namespace(&command)?;
         let committed = self.replica.propose_named(caller.principal(), command, key).await?;
         let Committed { index, outcome, seal } = committed;
         if let Outcome::Rejected(rejection) = outcome {
@@ -142,6 +146,7 @@ impl Api {
     tags(
         (name = "connect", description = "May I connect?"),
         (name = "catalog", description = "The MCP registry API, under /v0 and /v0.1"),
+        (name = "publisher", description = "Who publishes: proofs for tokens of five minutes, under /v0 and /v0.1"),
         (name = "governance", description = "Moderation, credentials, tenants, settings, audit"),
         (name = "cluster", description = "The nodes and their health"),
     )
@@ -183,6 +188,12 @@ fn catalog() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(status::set_all))
         .routes(routes!(publish::publish))
         .routes(routes!(publish::validate))
+        .routes(routes!(publisher_auth::dns))
+        .routes(routes!(publisher_auth::http))
+        .routes(routes!(publisher_auth::oidc))
+        .routes(routes!(publisher_auth::github_oidc))
+        .routes(routes!(publisher_auth::github_at))
+        .routes(routes!(publisher_auth::none))
         .routes(routes!(health::health))
         .routes(routes!(health::ping))
         .routes(routes!(health::version))

@@ -1,12 +1,13 @@
 //! From the `Authorization` header to a caller whom one state of the registry knows.
 
-use crate::{api::Api, clock, problem::Problem};
+use crate::{api::Api, clock, problem::Problem, publisher_token};
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header, request::Parts},
 };
 use hapi_registry_state::{
-    Caller, Command, Credential, NewToken, PresentedToken, Principal, RequestKey, Right,
+    Caller, Command, Credential, NewToken, PresentedToken, Principal, PublisherGrant, Registry, Rejection,
+    RequestKey, Right,
 };
 use sha2::{Digest, Sha256};
 use std::{sync::Arc, time::Duration};
@@ -17,9 +18,14 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<Option<Credential>, Prob
 }
 
 pub(crate) fn presented(headers: &HeaderMap) -> Result<Option<PresentedToken>, Problem> {
+    let token = bearer_text(headers)?.map(|text| text.parse().map_err(|_| Problem::unauthenticated()));
+    token.transpose()
+}
+
+/// What the header bears, whatever it is.
+fn bearer_text(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
-    let token = value.to_str().ok().and_then(bearer).and_then(|text| text.parse().ok());
-    token.map(Some).ok_or_else(Problem::unauthenticated)
+    value.to_str().ok().and_then(bearer).map(Some).ok_or_else(Problem::unauthenticated)
 }
 
 /// RFC 6750 §2.1; the scheme's name is case-insensitive (RFC 9110 §11.1).
@@ -28,11 +34,35 @@ fn bearer(value: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
 }
 
+/// What a caller has shown: an API token, of which the state knows the hash, or a publisher token, whose signature was
+/// verified. Whether either counts is judged on a state.
+#[derive(Clone, Debug)]
+enum Proof {
+    Token(PresentedToken),
+    Publisher(PublisherGrant),
+}
+
+impl Proof {
+    fn caller(&self, state: &Registry) -> Option<Caller> {
+        match self {
+            Self::Token(token) => state.authenticate(&Credential::Token(token.clone()), clock::now()),
+            Self::Publisher(grant) => state.granted(grant, clock::now()),
+        }
+    }
+
+    fn principal(&self) -> Principal {
+        match self {
+            Self::Token(token) => Principal::Token(token.id.clone()),
+            Self::Publisher(grant) => Principal::Publisher(grant.clone()),
+        }
+    }
+}
+
 /// A caller with a valid token, of whatever role.
 #[derive(Clone, Debug)]
 pub(crate) struct Authenticated {
     caller: Caller,
-    token: PresentedToken,
+    proof: Proof,
     /// How long the caller wants to wait for a seal, if it says so.
     wait: Option<Duration>,
     /// The caller's own name for the request.
@@ -58,9 +88,21 @@ impl Authenticated {
     pub(crate) async fn govern(&self, api: &Api) -> Result<(), Problem> {
         self.require(Right::ReadGovernance)?;
         api.replica.read_index().await?;
-        let credential = Credential::Token(self.token.clone());
-        let caller = api.replica.state().authenticate(&credential, clock::now());
+        let caller = self.proof.caller(&api.replica.state());
         permit(&caller.ok_or_else(Problem::unauthenticated)?, Right::ReadGovernance)
+    }
+
+    /// Spares the log what it would refuse to the bearer of a publisher token. Anybody who holds a domain can become one,
+    /// and a refusal is an entry on every disk too. The token itself says where it may publish, so that nothing can have
+    /// changed meanwhile; what an operator's token may is known to the log alone.
+    pub(crate) fn check_namespace(&self, command: &Command) -> Result<(), Problem> {
+        let (Proof::Publisher(_), Some(name)) = (&self.proof, command.published()) else { return Ok(()) };
+        let namespace = name.namespace();
+        if self.caller.publishes(&namespace) {
+            Ok(())
+        } else {
+            Err(Rejection::NamespaceForbidden(namespace.to_string()).into())
+        }
     }
 
     /// How long to wait for the seal of a write.
@@ -92,7 +134,7 @@ impl Authenticated {
     }
 
     pub(crate) fn principal(&self) -> Principal {
-        Principal::Token(self.token.id.clone())
+        self.proof.principal()
     }
 }
 
@@ -108,10 +150,15 @@ impl FromRequestParts<Arc<Api>> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
-        let token = presented(&parts.headers)?.ok_or_else(Problem::unauthenticated)?;
-        let caller = authenticate(api, &Credential::Token(token.clone())).await?;
+        let (caller, proof) = bearer_of(api, &parts.headers).await?.ok_or_else(Problem::unauthenticated)?;
         let (wait, name) = (preferred_wait(&parts.headers)?, request_name(&parts.headers)?);
-        Ok(Self { caller, token, wait, name })
+        if name.is_some() && matches!(proof, Proof::Publisher(_)) {
+            // The names of a caller's requests are kept under the id of its token, which lasts; this one does not.
+            return Err(Problem::invalid(
+                "`Idempotency-Key` goes with an API token, and not with a publisher token",
+            ));
+        }
+        Ok(Self { caller, proof, wait, name })
     }
 }
 
@@ -153,6 +200,36 @@ pub(crate) async fn authenticate(api: &Api, credential: &Credential) -> Result<C
     api.replica.state().authenticate(credential, clock::now()).ok_or_else(Problem::unauthenticated)
 }
 
+/// The caller behind what the header bears, and what it has shown.
+async fn bearer_of(api: &Api, headers: &HeaderMap) -> Result<Option<(Caller, Proof)>, Problem> {
+    let Some(text) = bearer_text(headers)? else { return Ok(None) };
+    if let Ok(token) = text.parse::<PresentedToken>() {
+        let caller = authenticate(api, &Credential::Token(token.clone())).await?;
+        return Ok(Some((caller, Proof::Token(token))));
+    }
+    let proof = Proof::Publisher(granted(api, text).await?);
+    let caller = proof.caller(&api.replica.state()).ok_or_else(Problem::unauthenticated)?;
+    Ok(Some((caller, proof)))
+}
+
+/// What a publisher token grants. A key that this node does not know may have been published elsewhere a moment ago:
+/// one quorum read decides.
+async fn granted(api: &Api, text: &str) -> Result<PublisherGrant, Problem> {
+    let (issuer, now) = (&api.desk.issuer, clock::now().seconds());
+    let read = || publisher_token::read(text, &api.replica.state(), issuer, now);
+    let read = match read() {
+        Err(fault) if fault.is_ignorance() => {
+            api.replica.read_index().await?;
+            read()
+        }
+        known => known,
+    };
+    read.map_err(|fault| {
+        tracing::debug!(%fault, "a bearer token was not taken");
+        Problem::unauthenticated()
+    })
+}
+
 /// A caller, or nobody where the cluster lets anyone read its public catalog.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader(pub(crate) Option<Caller>);
@@ -171,8 +248,8 @@ impl FromRequestParts<Arc<Api>> for Reader {
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
         api.catch_up().await?;
-        match credential(&parts.headers)? {
-            Some(credential) => authenticate(api, &credential).await.map(|caller| Self(Some(caller))),
+        match bearer_of(api, &parts.headers).await? {
+            Some((caller, _)) => Ok(Self(Some(caller))),
             None if api.replica.state().settings().anonymous_reads => Ok(Self(None)),
             None => Err(Problem::unauthenticated()),
         }

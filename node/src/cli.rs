@@ -24,6 +24,7 @@ mod percent;
 mod presented;
 mod progress;
 mod publish;
+mod publisher_token;
 mod recover;
 mod remote;
 mod restore;
@@ -68,6 +69,8 @@ enum Verb {
     Dev(dev::Dev),
     Bootstrap(bootstrap::Bootstrap),
     Publish(publish::Publish),
+    #[command(subcommand)]
+    PublisherToken(publisher_token::PublisherToken),
     Validate(validate::Validate),
     Import(import::Import),
     #[command(subcommand)]
@@ -110,6 +113,7 @@ impl Verb {
             Self::Dev(verb) => verb.run().await,
             Self::Bootstrap(verb) => verb.run().await,
             Self::Publish(verb) => verb.run().await,
+            Self::PublisherToken(verb) => verb.run().await,
             Self::Validate(verb) => verb.run(),
             Self::Import(verb) => verb.run().await,
             Self::Servers(verb) => verb.run().await,

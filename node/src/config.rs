@@ -15,6 +15,7 @@ pub(crate) use layer::Layer;
 
 use crate::clock_source::ClockTrust;
 use crate::issuance_log::{self, Durability, OnFailure};
+use crate::publisher_auth::{Method, OidcIssuer};
 use figment::Figment;
 use figment::providers::Serialized;
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,10 @@ pub(crate) struct Config {
     pub(crate) issuance_log: IssuanceLog,
     /// What is written to stderr, and traces.
     pub(crate) log: Log,
+    /// What this node fetches from others.
+    pub(crate) outbound: Outbound,
+    /// How publishers prove who they are without an API token.
+    pub(crate) publisher_auth: PublisherAuth,
 }
 
 /// The public API.
@@ -151,6 +156,36 @@ pub(crate) struct Log {
     pub(crate) otlp_endpoint: Option<String>,
     /// The part of the requests that begin a trace, of those that are not part of one already.
     pub(crate) otlp_sample_ratio: f64,
+}
+
+/// What this node fetches from others.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Outbound {
+    /// Whether addresses that are not public, and plain http, may be asked.
+    pub(crate) allow_private: bool,
+    /// The name server to ask; absent means those of this machine.
+    pub(crate) dns_server: Option<SocketAddr>,
+}
+
+/// How publishers prove who they are without an API token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PublisherAuth {
+    /// The ways that are open; none by default, so that nobody publishes whom no operator has let.
+    pub(crate) methods: Vec<Method>,
+    /// So many proofs are verified in a minute, of all callers together.
+    pub(crate) per_minute: u32,
+    /// The base URL of GitHub's API.
+    pub(crate) github_api: String,
+    /// The issuer of the tokens of GitHub Actions.
+    pub(crate) github_issuer: String,
+    /// What these tokens must be for.
+    pub(crate) github_audience: Option<String>,
+    /// The id of the OAuth application by which clients get tokens of GitHub.
+    pub(crate) github_client_id: Option<String>,
+    /// Identity providers whose tokens are taken.
+    pub(crate) oidc: Vec<OidcIssuer>,
 }
 
 /// The form of a log line.
@@ -265,6 +300,16 @@ impl Default for Config {
                 otlp_endpoint: None,
                 // Clients that trace decide for themselves; of all others a few suffice to see what is usual.
                 otlp_sample_ratio: 0.01,
+            },
+            outbound: Outbound { allow_private: false, dns_server: None },
+            publisher_auth: PublisherAuth {
+                methods: Vec::new(),
+                per_minute: 300,
+                github_api: "https://api.github.com".into(),
+                github_issuer: "https://token.actions.githubusercontent.com".into(),
+                github_audience: None,
+                github_client_id: None,
+                oidc: Vec::new(),
             },
         }
     }

@@ -1,6 +1,6 @@
 //! What `/metrics` shows of this process; no label has unbounded values.
 
-use crate::clock_source::ClockSource;
+use crate::{clock_source::ClockSource, publisher_auth::Method as ProofMethod};
 use axum::http::{Method, StatusCode};
 use hapi_registry_state::Timestamp;
 use prometheus::{
@@ -39,6 +39,9 @@ const DECISIONS: [&str; 16] = [
     "issuance_log_unavailable",
 ];
 
+/// What a publisher's proof may come to.
+const PROOFS: [&str; 6] = ["granted", "refused", "malformed", "unavailable", "rate_limited", "disabled"];
+
 /// The counters of the public API; those of replication join the same registry.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -53,6 +56,7 @@ pub(crate) struct Metrics {
     spans: IntCounterVec,
     clock_trusted: IntGaugeVec,
     reloads: IntCounterVec,
+    publisher_auth: IntCounterVec,
 }
 
 impl Metrics {
@@ -91,6 +95,7 @@ impl Metrics {
             "result",
             &["exchanged", "unchanged", "refused"],
         )?;
+        let publisher_auth = publisher_auth(&registry)?;
         let (requests, seconds) = requests(&registry)?;
         let (late, last_backup, clock_trusted) = single(&registry)?;
         registry.register(Box::new(build_info()?))?;
@@ -108,6 +113,7 @@ impl Metrics {
             spans,
             clock_trusted,
             reloads,
+            publisher_auth,
         })
     }
 
@@ -142,6 +148,12 @@ impl Metrics {
     /// What came of reading the cluster secret again.
     pub(crate) fn reloaded(&self, result: &str) {
         self.reloads.with_label_values(&[result]).inc();
+    }
+
+    /// What came of a publisher's proof.
+    pub(crate) fn publisher_auth(&self, method: ProofMethod, outcome: &str) {
+        debug_assert!(PROOFS.contains(&outcome), "{outcome} is not there from the start");
+        self.publisher_auth.with_label_values(&[method.as_str(), outcome]).inc();
     }
 
     /// What a connect waited for, if it waited.
@@ -188,6 +200,17 @@ fn counter(
     let counter = IntCounterVec::new(Opts::new(name, help), &[label])?;
     for value in values {
         counter.with_label_values(&[value]);
+    }
+    registry.register(Box::new(counter.clone()))?;
+    Ok(counter)
+}
+
+/// Proofs of publishers by their method and what came of them, all of them there from the start.
+fn publisher_auth(registry: &Registry) -> prometheus::Result<IntCounterVec> {
+    let help = "Proofs of publishers, by what came of them; `granted` is a token.";
+    let counter = IntCounterVec::new(Opts::new("hapi_publisher_auth_total", help), &["method", "outcome"])?;
+    for method in ProofMethod::ALL {
+        PROOFS.iter().for_each(|outcome| drop(counter.with_label_values(&[method.as_str(), outcome])));
     }
     registry.register(Box::new(counter.clone()))?;
     Ok(counter)

@@ -77,6 +77,11 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
     }
 
+    /// A proof that proves nothing. The detail says what a good one is made of, whichever part was wrong.
+    pub(crate) fn unproven(detail: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+    }
+
     pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
@@ -92,7 +97,7 @@ impl Problem {
         Self { retry_after: Some(1), ..problem }
     }
 
-    /// Too many connects for a budget. Whole seconds, so that whoever waits for them is not early again.
+    /// Too many connects for a budget, or proofs of publishers. Whole seconds, so that whoever waits for them is not early again.
     pub(crate) fn rate_limited(detail: impl Into<String>, wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let retry_after = u32::try_from(seconds.max(1)).unwrap_or(u32::MAX);

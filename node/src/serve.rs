@@ -13,6 +13,8 @@ use crate::{
     issue::Desk,
     listen,
     metrics::Metrics,
+    outbound::{Outbound, SetUpError},
+    publisher_auth::PublisherAuth,
     secret_files::{SecretError, SecretFiles},
     signing::Signing,
     traces::{Traces, TracesError},
@@ -66,6 +68,8 @@ pub(crate) enum ServeError {
     Metrics(#[from] prometheus::Error),
     #[error(transparent)]
     Traces(#[from] TracesError),
+    #[error("nothing outside can be asked: {0}")]
+    Outbound(#[from] SetUpError),
     #[error("the public listener failed: {0}")]
     Listen(#[from] io::Error),
     #[error("the replica stopped: {0}")]
@@ -115,6 +119,10 @@ pub(crate) async fn run(
         desk,
         feed: feed.clone(),
         replays: Replays::default(),
+        publisher_auth: PublisherAuth::new(
+            &config.publisher_auth,
+            Arc::new(Outbound::new(&config.outbound)?),
+        ),
         replica: replica.clone(),
         metrics,
         validations: Semaphore::new(VALIDATIONS),

@@ -3,7 +3,7 @@
 //! The private half is a file of mode 0600 in the data folder and never leaves it; the public half is a
 //! committed entry. The keeper sees to one active key, one prepared spare, and a daily change.
 
-use crate::clock;
+use crate::{clock, publisher_token};
 use arc_swap::ArcSwap;
 use hapi_descriptor::Signer;
 use hapi_raft::{Committed, Replica};
@@ -25,6 +25,14 @@ const ROTATION: u64 = 86_400;
 
 /// How often the keeper looks whether something is due.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How long a retired key is kept, in seconds: until the last descriptor that it has signed has ended, which the
+/// registry sees to, and the last publisher token, with the same room for clocks that differ. A node that needs the
+/// place for its spare waits for descriptors alone: publishers prove themselves anew.
+const KEPT: u64 = {
+    let publishers = publisher_token::LIFE + 15;
+    if publishers > SigningKey::RETIRED_LIFE { publishers } else { SigningKey::RETIRED_LIFE }
+};
 
 /// Rest after the registry rejected an act: most often a clock that is ahead of the leader's.
 const REST: Duration = Duration::from_secs(10);
@@ -156,10 +164,13 @@ impl Signing {
     }
 }
 
-/// A retired key whose descriptors have all ended.
+/// A retired key of which everything has ended, or all descriptors if its place is needed.
 fn ended(keys: &[(&Kid, &SigningKey)], now: Timestamp) -> Option<Command> {
+    let has_spare = keys.iter().any(|(_, key)| key.state == KeyState::Prepared);
+    let has_room = has_spare || keys.len() < SigningKey::MAX_LIVE;
+    let kept = if has_room { KEPT } else { SigningKey::RETIRED_LIFE };
     let ended = |(_, key): &&(&Kid, &SigningKey)| {
-        key.state == KeyState::Retired && now > key.changed_at.plus_seconds(SigningKey::RETIRED_LIFE)
+        key.state == KeyState::Retired && now > key.changed_at.plus_seconds(kept)
     };
     keys.iter().find(ended).map(|(kid, _)| Command::RemoveKey((*kid).clone()))
 }

@@ -19,12 +19,16 @@ const PROBE: Duration = Duration::from_secs(2);
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Health {
     status: &'static str,
+    /// By which application publishers log in at GitHub, where they may: `mcp-publisher` asks for it here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    github_client_id: Option<String>,
 }
 
 /// The registry API's word for being alive.
 #[utoipa::path(get, path = "/health", tag = "catalog", responses((status = 200, body = Health)))]
-pub(crate) async fn health() -> Json<Health> {
-    Json(Health { status: "ok" })
+pub(crate) async fn health(State(api): State<Arc<Api>>) -> Json<Health> {
+    let github_client_id = api.publisher_auth.github_client_id().map(str::to_owned);
+    Json(Health { status: "ok", github_client_id })
 }
 
 /// `{"pong":true}`.
@@ -60,7 +64,7 @@ pub(crate) async fn version() -> Json<Version> {
 /// Whether the process is alive.
 #[utoipa::path(get, path = "/livez", tag = "cluster", responses((status = 200, body = Health)))]
 pub(crate) async fn livez() -> Json<Health> {
-    Json(Health { status: "ok" })
+    Json(Health { status: "ok", github_client_id: None })
 }
 
 /// Whether this node may answer connects.

@@ -2,6 +2,7 @@
 
 use super::session::Session;
 use super::{Failure, Output, secret_file};
+use crate::publisher_token;
 use hapi_client::Client;
 use hapi_registry_state::PresentedToken;
 use std::path::PathBuf;
@@ -50,6 +51,9 @@ impl Remote {
     /// what happens to be in that file across the network.
     pub(crate) fn token(&self) -> Result<Option<String>, Failure> {
         let Some(text) = self.token_text(|name| std::env::var(name).ok())? else { return Ok(None) };
+        if publisher_token::has_form(&text) {
+            return Ok(Some(text));
+        }
         text.parse::<PresentedToken>()
             .map_err(|error| Failure::usage(format!("the given credential is {error}")))?;
         Ok(Some(text))

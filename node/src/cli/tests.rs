@@ -55,6 +55,8 @@ fn the_verbs_are_those_that_are_documented() {
     dev
     bootstrap
     publish
+    publisher-token dns
+    publisher-token http
     validate
     import
     servers list

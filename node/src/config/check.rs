@@ -1,6 +1,7 @@
 //! The rules that values keep among each other. Each rule is a function that says what is wrong.
 
 use super::{Config, Raft};
+use crate::publisher_auth::{Method, OidcIssuer};
 use hapi_raft::MOST_FOUNDERS;
 use tracing_subscriber::EnvFilter;
 use url::{Host, Url};
@@ -33,6 +34,11 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
         level(&config.log.level),
         config.log.otlp_endpoint.as_deref().and_then(otlp_endpoint),
         otlp_sample_ratio(config.log.otlp_sample_ratio),
+        positive("publisher_auth.per_minute", config.publisher_auth.per_minute.into()),
+        methods(config),
+        outside(config, "publisher_auth.github_api", &config.publisher_auth.github_api),
+        outside(config, "publisher_auth.github_issuer", &config.publisher_auth.github_issuer),
+        config.publisher_auth.oidc.iter().find_map(|issuer| oidc(config, issuer)),
     ];
     rules.into_iter().flatten().collect()
 }
@@ -187,4 +193,48 @@ fn otlp_endpoint(text: &str) -> Option<String> {
 fn otlp_sample_ratio(ratio: f64) -> Option<String> {
     (!(0.0..=1.0).contains(&ratio))
         .then(|| format!("log.otlp_sample_ratio: {ratio} must be from 0, for none, to 1, for all"))
+}
+
+/// A method without what it needs would refuse everybody, and nobody would know why.
+fn methods(config: &Config) -> Option<String> {
+    let settings = &config.publisher_auth;
+    let lacks = |method, absent, what| {
+        let is_open = settings.methods.contains(&method);
+        (is_open && absent).then(|| format!("publisher_auth.methods: `{}` needs {what}", method.as_str()))
+    };
+    let audience = settings.github_audience.as_deref().unwrap_or_default();
+    lacks(Method::Oidc, settings.oidc.is_empty(), "an identity provider in publisher_auth.oidc")
+        .or_else(|| lacks(Method::GithubOidc, audience.is_empty(), "publisher_auth.github_audience"))
+}
+
+/// Whoever can stand between could answer in the other's name.
+fn outside(config: &Config, key: &str, text: &str) -> Option<String> {
+    let usable = Url::parse(text).is_ok_and(|url| {
+        let is_web = url.scheme() == "https" || (url.scheme() == "http" && config.outbound.allow_private);
+        is_web
+            && url.has_host()
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+    });
+    (!usable).then(|| {
+        format!(
+            "{key}: `{text}` is not an https URL without user and query; http needs outbound.allow_private"
+        )
+    })
+}
+
+fn oidc(config: &Config, issuer: &OidcIssuer) -> Option<String> {
+    let wrong = |why: &str| Some(format!("publisher_auth.oidc: `{}` {why}", issuer.issuer));
+    if issuer.audience.is_empty() {
+        return wrong("has no audience: a token for any other service would do");
+    }
+    if issuer.rules.is_empty()
+        || issuer.rules.iter().any(|rule| rule.claim.is_empty() || rule.namespaces.is_empty())
+    {
+        return wrong("needs rules with a claim and namespaces: without them its tokens grant nothing");
+    }
+    let jwks_url = issuer.jwks_url.as_deref();
+    outside(config, "publisher_auth.oidc", &issuer.issuer)
+        .or_else(|| jwks_url.and_then(|url| outside(config, "publisher_auth.oidc", url)))
 }

@@ -13,6 +13,8 @@ pub(crate) enum Kind {
     Switch,
     /// Texts separated by commas.
     List,
+    /// JSON in a variable or a flag; in the file what TOML has for it.
+    Json,
 }
 
 /// One key of the configuration.
@@ -184,6 +186,60 @@ pub(crate) const KEYS: &[Key] = &[
         flag: "log-otlp-sample-ratio",
         value: "0..1",
         help: "The part of the requests without a `traceparent` that begin a trace; others go by their sender",
+    },
+    switch(
+        "outbound.allow_private",
+        "outbound-allow-private",
+        "Let proofs of publishers, and what else is fetched from others, lead to addresses that are not public and to \
+         plain http",
+    ),
+    text(
+        "outbound.dns_server",
+        "outbound-dns-server",
+        "IP:PORT",
+        "Ask this name server for names outside [default: those of this machine]",
+    ),
+    list(
+        "publisher_auth.methods",
+        "publisher-auth-methods",
+        "dns|http|oidc|github-oidc|github-at|none",
+        "How publishers prove themselves without an API token, with commas; `none` lets anybody publish in \
+         io.modelcontextprotocol.anonymous [default: not at all]",
+    ),
+    number(
+        "publisher_auth.per_minute",
+        "publisher-auth-per-minute",
+        "N",
+        "Verify so many proofs of publishers a minute, of all callers together",
+    ),
+    text("publisher_auth.github_api", "publisher-auth-github-api", "URL", "GitHub's API, for `github-at`"),
+    text(
+        "publisher_auth.github_client_id",
+        "publisher-auth-github-client-id",
+        "ID",
+        "The client id of an OAuth application at GitHub with the device flow, by which `mcp-publisher login github` gets \
+         its token; `/v0/health` says it",
+    ),
+    text(
+        "publisher_auth.github_issuer",
+        "publisher-auth-github-issuer",
+        "URL",
+        "The issuer of the tokens of GitHub Actions, for `github-oidc`; its metadata names the keys",
+    ),
+    text(
+        "publisher_auth.github_audience",
+        "publisher-auth-github-audience",
+        "TEXT",
+        "What tokens of GitHub Actions must be for: best the URL of this registry. One that other services share lets \
+         those publish in their callers' names",
+    ),
+    Key {
+        name: "publisher_auth.oidc",
+        kind: Kind::Json,
+        flag: "publisher-auth-oidc",
+        value: "JSON",
+        help: "Identity providers, for `oidc`: a list of {issuer, audience, jwks_url, rules: [{claim, value, namespaces}]}; \
+               without `jwks_url` their metadata names the keys",
     },
 ];
 

@@ -116,6 +116,7 @@ fn typed(kind: Kind, value: Value) -> Value {
         Kind::Number => text.trim().parse::<u64>().map_or(value.clone(), Value::from),
         Kind::Ratio => text.trim().parse::<f64>().map_or(value.clone(), Value::from),
         Kind::Switch => text.trim().parse::<bool>().map_or(value.clone(), Value::from),
+        Kind::Json => serde_json::from_str(text).unwrap_or(value),
         Kind::List => {
             Value::from(text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>())
         }

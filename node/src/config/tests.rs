@@ -121,6 +121,34 @@ fn a_ratio_may_be_written_without_a_point() {
 }
 
 #[test]
+fn identity_providers_are_a_list_in_the_file_and_json_elsewhere() {
+    let toml = r#"
+        [[publisher_auth.oidc]]
+        issuer = "https://idp.example"
+        audience = "registry"
+        [[publisher_auth.oidc.rules]]
+        claim = "groups"
+        value = "platform"
+        namespaces = ["com.example", "com.example.*"]
+    "#;
+    let json = r#"[{"issuer":"https://idp.example","audience":"registry","rules":[
+        {"claim":"groups","value":"platform","namespaces":["com.example","com.example.*"]}]}]"#;
+    let by_file = with(toml).unwrap().publisher_auth;
+    let mut layers = vec![file(LEAST).unwrap()];
+    layers.extend(
+        variables(&[("HAPI_PUBLISHER_AUTH_OIDC", json), ("HAPI_PUBLISHER_AUTH_METHODS", "oidc, github-at")])
+            .unwrap(),
+    );
+    let config = Config::resolve(&layers).unwrap();
+    assert_eq!(config.publisher_auth.oidc, by_file.oidc);
+    assert_eq!(config.publisher_auth.methods, [Method::Oidc, Method::GithubAt]);
+    let printed = config.to_toml().unwrap();
+    assert_eq!(Config::resolve(&[file(&printed).unwrap()]).unwrap(), config);
+    let glob = toml.replace("com.example.*", "com example");
+    assert!(problem(&glob).contains("can match no server name"), "{}", problem(&glob));
+}
+
+#[test]
 fn the_issuance_log_lies_in_the_data_folder_and_fails_closed() {
     let settings = with("data_dir = \"/data\"").unwrap().issuance_log();
     assert_eq!(settings.folder, PathBuf::from("/data/issuance"));
@@ -231,6 +259,29 @@ fn every_rule_has_a_sentence_that_names_the_key() {
             r#"log.otlp_endpoint = "https://me:pw@collector.example""#,
             "log.otlp_endpoint: not a base URL such as http://collector.example:4318, without user and query",
         ),
+        ("publisher_auth.per_minute = 0", "publisher_auth.per_minute: must be positive"),
+        (
+            r#"publisher_auth.methods = ["dns", "oidc"]"#,
+            "publisher_auth.methods: `oidc` needs an identity provider in publisher_auth.oidc",
+        ),
+        (
+            r#"publisher_auth.methods = ["github-oidc"]"#,
+            "publisher_auth.methods: `github-oidc` needs publisher_auth.github_audience",
+        ),
+        (
+            r#"publisher_auth.github_api = "http://github.example""#,
+            "publisher_auth.github_api: `http://github.example` is not an https URL without user and query; http needs \
+             outbound.allow_private",
+        ),
+        (
+            r#"publisher_auth.oidc = [{ issuer = "https://idp.example", audience = "", rules = [] }]"#,
+            "publisher_auth.oidc: `https://idp.example` has no audience: a token for any other service would do",
+        ),
+        (
+            r#"publisher_auth.oidc = [{ issuer = "https://idp.example", audience = "a", rules = [] }]"#,
+            "publisher_auth.oidc: `https://idp.example` needs rules with a claim and namespaces: without them its tokens \
+             grant nothing",
+        ),
         ("log.otlp_sample_ratio = 1.5", "log.otlp_sample_ratio: 1.5 must be from 0, for none, to 1, for all"),
         ("log.otlp_sample_ratio = nan", "log.otlp_sample_ratio: NaN must be from 0, for none, to 1, for all"),
     ] {
@@ -257,6 +308,9 @@ fn the_table_of_keys_is_the_configuration() {
     (config.http.advertise, config.peer.advertise) = (Some(String::new()), Some(String::new()));
     config.cluster.bootstrap_expect = Some(1);
     config.log.otlp_endpoint = Some(String::new());
+    config.outbound.dns_server = Some(([127, 0, 0, 1], 53).into());
+    config.publisher_auth.github_audience = Some(String::new());
+    config.publisher_auth.github_client_id = Some(String::new());
     let mut known: Vec<_> = KEYS.iter().map(|key| key.name.to_owned()).collect();
     let mut fields = Vec::new();
     collect("", &toml::from_str(&config.to_toml().unwrap()).unwrap(), &mut fields);

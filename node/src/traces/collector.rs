@@ -1,11 +1,11 @@
 //! How spans get to the collector: HTTP, with the certificates that clients of this program trust.
 
+use crate::outbound::innermost;
 use async_trait::async_trait;
 use axum::http::{Request, Response};
 use bytes::Bytes;
 use opentelemetry_http::{HttpClient, HttpError};
 use std::{
-    error::Error,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -78,13 +78,4 @@ impl HttpClient for Collector {
         });
         Ok(answer?)
     }
-}
-
-/// The cause below all wrappings, such as `Connection refused`.
-fn innermost(error: &dyn Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }

@@ -41,7 +41,7 @@ fn arg(key: &'static Key, defaults: Option<&toml::Value>) -> Arg {
     let help = format!("{}{default} ({}, `{}`)", key.help, key.variable(), key.name);
     let arg = Arg::new(key.name).long(key.flag).value_name(key.value).help(help);
     match key.kind {
-        Kind::Text | Kind::Number | Kind::Ratio => arg.action(ArgAction::Set),
+        Kind::Text | Kind::Number | Kind::Ratio | Kind::Json => arg.action(ArgAction::Set),
         Kind::List => arg.action(ArgAction::Append),
         Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
     }

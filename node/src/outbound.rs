@@ -1,0 +1,164 @@
+//! The way out: everything that this process fetches from where somebody else may have chosen.
+//!
+//! Whoever can make a server fetch can make it fetch from where only that server gets to: the machine itself, its
+//! network, the cloud's metadata. So a name is looked up here, every address that it has must be a public one, and
+//! just those addresses are connected to: a name that answers otherwise a moment later (DNS rebinding) is not asked
+//! again. No redirect is followed, no proxy of the environment is used, and time and size are bounded.
+
+mod address;
+mod names;
+
+pub(crate) use names::NamesError;
+
+use crate::config;
+use async_trait::async_trait;
+use axum::http::{HeaderMap, StatusCode};
+use names::Names;
+use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
+use url::{Host, Url};
+
+/// How long one exchange may take, from the look-up to the last byte.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long connecting may take.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
+
+/// The world outside, as those see it who need it; tests bring one of their own.
+#[async_trait]
+pub(crate) trait Outside: Send + Sync {
+    /// The TXT records of `name`, each as one text. No record is no error.
+    async fn texts(&self, name: &str) -> Result<Vec<String>, OutboundError>;
+
+    /// What is found at a URL, whatever the status.
+    async fn fetch(&self, ask: Ask) -> Result<Fetched, OutboundError>;
+}
+
+/// What is to be fetched.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    /// A larger body is an error.
+    pub(crate) most_bytes: usize,
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub(crate) struct Fetched {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Why nothing was found. For the operator's log: told to strangers it would describe this network to them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum OutboundError {
+    #[error("`{0}` has no host that could be asked")]
+    NoHost(String),
+    #[error("`{0}` is not https, and `outbound.allow_private` is not set")]
+    Plain(String),
+    #[error("{host} is at {address}, which is not public, and `outbound.allow_private` is not set")]
+    Private { host: String, address: IpAddr },
+    #[error("{host} cannot be looked up: {reason}")]
+    Lookup { host: String, reason: String },
+    #[error("{0}")]
+    Exchange(String),
+    #[error("the answer is longer than {0} bytes")]
+    TooLarge(usize),
+}
+
+/// Why there is no way out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SetUpError {
+    #[error(transparent)]
+    Names(#[from] NamesError),
+    #[error(transparent)]
+    Tls(#[from] hapi_client::TlsError),
+    #[error(transparent)]
+    Http(#[from] reqwest::Error),
+}
+
+/// The real world outside.
+pub(crate) struct Outbound {
+    names: Arc<Names>,
+    http: reqwest::Client,
+    allow_private: bool,
+}
+
+impl Outbound {
+    pub(crate) fn new(settings: &config::Outbound) -> Result<Self, SetUpError> {
+        let names = Arc::new(Names::new(settings)?);
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(hapi_client::tls_config()?)
+            .dns_resolver(names.clone())
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            .https_only(!settings.allow_private)
+            .connect_timeout(CONNECT_PATIENCE)
+            .timeout(PATIENCE)
+            // A connection that stays open would outlive what its name stood for.
+            .pool_max_idle_per_host(0)
+            .user_agent(concat!("hapi-registry/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { names, http, allow_private: settings.allow_private })
+    }
+
+    /// An address that stands in the URL itself is never looked up, and judged here.
+    fn check(&self, url: &Url) -> Result<(), OutboundError> {
+        let address = match url.host() {
+            None => return Err(OutboundError::NoHost(url.to_string())),
+            Some(Host::Domain(_)) => None,
+            Some(Host::Ipv4(ip)) => Some(IpAddr::from(ip)),
+            Some(Host::Ipv6(ip)) => Some(IpAddr::from(ip)),
+        };
+        if self.allow_private {
+            return Ok(());
+        }
+        if url.scheme() != "https" {
+            return Err(OutboundError::Plain(url.to_string()));
+        }
+        match address.filter(|address| !address::is_public(*address)) {
+            None => Ok(()),
+            Some(address) => Err(OutboundError::Private { host: address.to_string(), address }),
+        }
+    }
+
+    async fn exchange(&self, ask: Ask) -> Result<Fetched, OutboundError> {
+        let failed = |error: reqwest::Error| OutboundError::Exchange(innermost(&error));
+        let request = self.http.get(ask.url).headers(ask.headers);
+        let mut answer = request.send().await.map_err(failed)?;
+        let (status, mut body) = (answer.status(), Vec::new());
+        while let Some(piece) = answer.chunk().await.map_err(failed)? {
+            if body.len() + piece.len() > ask.most_bytes {
+                return Err(OutboundError::TooLarge(ask.most_bytes));
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(Fetched { status, body })
+    }
+}
+
+#[async_trait]
+impl Outside for Outbound {
+    async fn texts(&self, name: &str) -> Result<Vec<String>, OutboundError> {
+        let late = || OutboundError::Exchange(format!("no name server answers in {} s", PATIENCE.as_secs()));
+        tokio::time::timeout(PATIENCE, self.names.texts(name)).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    async fn fetch(&self, ask: Ask) -> Result<Fetched, OutboundError> {
+        self.check(&ask.url)?;
+        self.exchange(ask).await
+    }
+}
+
+/// The cause below all wrappings, such as `Connection refused`.
+pub(crate) fn innermost(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests;
