@@ -6,7 +6,7 @@
 //! the other, to the two nodes in turn. `HAPI_BINARY` names an optimised build.
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a program for measurements")]
 
-use hapi_cluster_tests::{Cluster, Door, Options, boot_ns, entries_like, ms_between, real_entries};
+use hapi_cluster_tests::{Cluster, Door, Options, boot_ns, document, entries_like, ms_between, real_entries};
 use serde_json::{Value, json};
 use std::{
     process::ExitCode,
@@ -142,17 +142,12 @@ async fn requests(catalogs: &[Catalog; 2], rounds: usize) -> bool {
 /// Connects while a snapshot is built, and while none is.
 async fn snapshot(catalog: &Catalog, rounds: usize) -> bool {
     let (cluster, door) = (&catalog.cluster, catalog.door());
-    let listed = timed(&door, "/v1/servers?query=mcp&limit=100").await.1;
-    let connectable = |entry: &&Value| {
-        entry["connectable"] == true && !entry["server"]["remotes"].to_string().contains('{')
-    };
-    let servers = listed["servers"].as_array().expect("a list").iter();
-    let server = servers.clone().find(connectable).expect("some server can be connected to");
-    let server = server["server"]["name"].as_str().expect("a name").to_owned();
-    let mut calm = connects(&door, &server, rounds, || false).await;
+    let server = "ai.scale/connectable";
+    cluster.publisher(0).post("/v0/publish", &document(server, "1.0.0")).await.ok();
+    let mut calm = connects(&door, server, rounds, || false).await;
     let built = AtomicBool::new(false);
     let (mut busy, ()) =
-        tokio::join!(connects(&door, &server, usize::MAX, || built.load(Ordering::Relaxed)), async {
+        tokio::join!(connects(&door, server, usize::MAX, || built.load(Ordering::Relaxed)), async {
             let before = snapshots(cluster).await;
             while snapshots(cluster).await < before + 3.0 {
                 // Any entry counts.

@@ -2,15 +2,15 @@
 
 use super::{postings::Postings, words};
 use crate::{Server, ServerJson, ServerName};
-use imbl::OrdMap;
+use imbl::{OrdMap, Vector};
 use std::sync::Arc;
 
 /// Which words stand in which servers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SearchIndex {
     pub(super) words: OrdMap<Arc<str>, Postings>,
-    /// The servers by their numbers, which count up and are not used again.
-    pub(super) servers: OrdMap<u32, ServerName>,
+    /// The servers; their places here are their numbers.
+    pub(super) servers: Vector<ServerName>,
     numbers: OrdMap<ServerName, u32>,
 }
 
@@ -38,8 +38,8 @@ impl SearchIndex {
         if let Some(number) = self.numbers.get(name) {
             return *number;
         }
-        let number = self.servers.get_max().map_or(0, |(last, _)| last + 1);
-        self.servers.insert(number, name.clone());
+        let number = u32::try_from(self.servers.len()).unwrap_or(u32::MAX);
+        self.servers.push_back(name.clone());
         self.numbers.insert(name.clone(), number);
         number
     }

@@ -4,16 +4,20 @@ use super::words::Place;
 use imbl::OrdMap;
 use std::sync::Arc;
 
-/// The most entries that are kept as one piece of memory, copied for each change. Most words are rare, and a map of its
-/// own would take half a kilobyte for each.
-const FEW: usize = 64;
+/// How many numbers of servers share a chunk, as a power of two. A chunk is one piece of memory, gone through without a
+/// jump, and copied when a server in it changes. Most words are rare and have one chunk with little in it.
+const CHUNK_BITS: u32 = 9;
 
 /// The servers in which a word stands, by their numbers in the index, each with its place there.
 #[derive(Clone, Debug)]
 pub(super) enum Postings {
-    Few(Arc<[(u32, Place)]>),
-    Many(OrdMap<u32, Place>),
+    /// Of one chunk.
+    Few(Arc<[Posting]>),
+    /// By the upper bits of the servers' numbers.
+    Many(OrdMap<u32, Arc<[Posting]>>),
 }
+
+type Posting = (u32, Place);
 
 impl Default for Postings {
     fn default() -> Self {
@@ -23,53 +27,59 @@ impl Default for Postings {
 
 impl Postings {
     pub(super) fn len(&self) -> usize {
-        match self {
-            Self::Few(few) => few.len(),
-            Self::Many(many) => many.len(),
-        }
+        self.chunks().map(|chunk| chunk.len()).sum()
+    }
+
+    fn chunks(&self) -> impl Iterator<Item = &Arc<[Posting]>> {
+        let (few, many) = match self {
+            Self::Few(few) => (Some(few), None),
+            Self::Many(many) => (None, Some(many.values())),
+        };
+        few.into_iter().chain(many.into_iter().flatten())
     }
 
     pub(super) fn insert(&mut self, server: u32, place: Place) {
-        match self {
-            Self::Many(many) => drop(many.insert(server, place)),
-            Self::Few(few) => {
-                let mut entries = few.to_vec();
-                match entries.binary_search_by_key(&server, |entry| entry.0) {
-                    Ok(at) => entries[at].1 = place,
-                    Err(at) => entries.insert(at, (server, place)),
-                }
-                *self = Self::of(entries);
-            }
-        }
+        self.change(server, |chunk| match chunk.binary_search_by_key(&server, |posting| posting.0) {
+            Ok(at) => chunk[at].1 = place,
+            Err(at) => chunk.insert(at, (server, place)),
+        });
     }
 
     pub(super) fn remove(&mut self, server: u32) {
-        match self {
-            Self::Few(few) => *few = few.iter().filter(|entry| entry.0 != server).copied().collect(),
-            Self::Many(many) => {
-                many.remove(&server);
-                if many.len() <= FEW / 2 {
-                    *self = Self::of(many.iter().map(|(server, place)| (*server, *place)).collect());
-                }
-            }
-        }
+        self.change(server, |chunk| chunk.retain(|posting| posting.0 != server));
     }
 
-    fn of(entries: Vec<(u32, Place)>) -> Self {
-        if entries.len() <= FEW {
-            Self::Few(entries.into())
+    fn change(&mut self, server: u32, change: impl FnOnce(&mut Vec<Posting>)) {
+        let key = server >> CHUNK_BITS;
+        if let Self::Few(few) = self {
+            let spans = few.first().is_some_and(|first| first.0 >> CHUNK_BITS != key);
+            if !spans {
+                *few = changed(few, change);
+                return;
+            }
+            *self = Self::Many(
+                few.first().map(|first| (first.0 >> CHUNK_BITS, few.clone())).into_iter().collect(),
+            );
+        }
+        let Self::Many(many) = self else { return };
+        let chunk = changed(many.get(&key).map_or(&[], |chunk| chunk), change);
+        if chunk.is_empty() {
+            many.remove(&key);
         } else {
-            Self::Many(entries.into_iter().collect())
+            many.insert(key, chunk);
         }
     }
 
     /// Calls `each` for every server, in the order of their numbers.
     pub(super) fn for_each(&self, mut each: impl FnMut(u32, Place)) {
-        match self {
-            Self::Few(few) => few.iter().for_each(|(server, place)| each(*server, *place)),
-            Self::Many(many) => many.iter().for_each(|(server, place)| each(*server, *place)),
-        }
+        self.chunks().flat_map(|chunk| chunk.iter()).for_each(|(server, place)| each(*server, *place));
     }
+}
+
+fn changed(chunk: &[Posting], change: impl FnOnce(&mut Vec<Posting>)) -> Arc<[Posting]> {
+    let mut chunk = chunk.to_vec();
+    change(&mut chunk);
+    chunk.into()
 }
 
 #[cfg(test)]
@@ -83,21 +93,33 @@ mod tests {
     }
 
     #[test]
-    fn few_and_many_hold_the_same() {
+    fn few_and_many_hold_what_was_put_in() {
         let mut postings = Postings::default();
-        let numbers: Vec<u32> = (0..500).map(|number| number * 7 % 500).collect();
+        let numbers: Vec<u32> = (0..5_000).map(|number| number * 7 % 5_000).collect();
         for number in &numbers {
+            postings.insert(*number, Place::default());
             postings.insert(*number, Place::default());
         }
         assert!(matches!(postings, Postings::Many(_)));
-        assert_eq!(servers(&postings), (0..500).collect::<Vec<_>>());
-        for number in &numbers[..490] {
+        assert_eq!(servers(&postings), (0..5_000).collect::<Vec<_>>());
+        for number in &numbers[..4_990] {
             postings.remove(*number);
         }
-        assert!(matches!(postings, Postings::Few(_)));
-        let mut left = numbers[490..].to_vec();
+        let mut left = numbers[4_990..].to_vec();
         left.sort_unstable();
         assert_eq!(servers(&postings), left);
         assert_eq!(postings.len(), 10);
+    }
+
+    #[test]
+    fn what_is_taken_out_of_few_leaves_nothing() {
+        let mut postings = Postings::default();
+        postings.insert(7, Place::default());
+        postings.remove(8);
+        assert_eq!(servers(&postings), [7]);
+        postings.remove(7);
+        assert_eq!(postings.len(), 0);
+        postings.insert(70_000, Place::default());
+        assert!(matches!(postings, Postings::Few(_)));
     }
 }

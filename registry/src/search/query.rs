@@ -6,6 +6,7 @@ use super::{
     words::{self, Place},
 };
 use crate::ServerName;
+use imbl::Vector;
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 /// The most words of a question; the rest is not looked at.
@@ -16,13 +17,6 @@ const SHORTEST_INNER: usize = 3;
 
 /// The bits of a rank below those that say how the name matches.
 const SCORE_BITS: u32 = 28;
-
-/// A word of the question.
-struct Term<'a> {
-    word: &'a str,
-    /// Whether a server must have it.
-    required: bool,
-}
 
 /// How a word of a server matches one of the question.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,7 +36,7 @@ struct Candidate {
     ways: u8,
     /// The sum over all words.
     score: u32,
-    /// How many of the words that are required match, and how many in each of the ways.
+    /// How many of the words match, and how many in each of the ways.
     covered: u8,
     core: u8,
     name: u8,
@@ -69,17 +63,16 @@ pub(crate) struct Found {
 
 impl SearchIndex {
     /// The servers that match `question` best: all that have each of its words, or, if there are none, those that have
-    /// the most of them. Words that say little need not be there. Yields one at a time, the best first; of equals, the
-    /// first by name.
+    /// the most of them. Words that say little do not count beside others. Yields one at a time, the best first; of
+    /// equals, the first by name.
     pub(crate) fn find(&self, question: &str) -> impl Iterator<Item = Found> + use<> {
         let asked = words::words(question);
         let terms = terms(&asked);
-        let mut candidates =
-            vec![Candidate::default(); self.servers.get_max().map_or(0, |(last, _)| *last as usize + 1)];
-        for (number, term) in (1..).zip(&terms) {
-            self.weigh(term, number, &mut candidates);
+        let mut candidates = vec![Candidate::default(); self.servers.len()];
+        for (number, word) in (1..).zip(&terms) {
+            self.weigh(word, number, &mut candidates);
         }
-        let wanted = terms.iter().filter(|term| term.required).count();
+        let wanted = terms.len();
         let most = candidates.iter().map(|candidate| candidate.covered).max().unwrap_or(0);
         let found = (0..).zip(&candidates).filter(|(_, candidate)| candidate.covered == most && most > 0);
         let found = found.map(|(server, candidate)| (candidate.rank(wanted), server));
@@ -87,13 +80,13 @@ impl SearchIndex {
     }
 
     /// Adds what one word of the question is worth to every server that has it.
-    fn weigh(&self, term: &Term<'_>, number: u8, candidates: &mut [Candidate]) {
-        let matches = self.matches(term.word);
+    fn weigh(&self, word: &str, number: u8, candidates: &mut [Candidate]) {
+        let matches = self.matches(word);
         let servers: usize = matches.iter().map(|(_, postings)| postings.len()).sum();
         let rarity = rarity(self.servers.len(), servers);
         for (kind, postings) in matches {
             postings.for_each(|server, place| {
-                candidates[server as usize].take(number, term.required, kind, place, rarity);
+                candidates[server as usize].take(number, kind, place, rarity);
             });
         }
     }
@@ -115,13 +108,13 @@ impl SearchIndex {
     }
 }
 
-/// Words that say little are required only of a question that has no others.
-fn terms(asked: &[String]) -> Vec<Term<'_>> {
+/// The words of a question, each once. Those that say little count only in a question that has no others.
+fn terms(asked: &[String]) -> Vec<&str> {
     let has_strong = asked.iter().any(|word| !words::is_weak(word));
-    let mut terms: Vec<Term<'_>> = Vec::new();
-    for word in asked {
-        if terms.len() < MOST && terms.iter().all(|term| term.word != word) {
-            terms.push(Term { word, required: !has_strong || !words::is_weak(word) });
+    let mut terms: Vec<&str> = Vec::new();
+    for word in asked.iter().filter(|word| !has_strong || !words::is_weak(word)) {
+        if terms.len() < MOST && !terms.contains(&word.as_str()) {
+            terms.push(word);
         }
     }
     terms
@@ -165,22 +158,20 @@ fn worth(place: Place) -> u32 {
 }
 
 impl Candidate {
-    fn take(&mut self, number: u8, required: bool, kind: Kind, place: Place, rarity: u32) {
+    fn take(&mut self, number: u8, kind: Kind, place: Place, rarity: u32) {
         if self.term != number {
             *self = Self { term: number, value: 0, ways: 0, ..*self };
-            self.covered += u8::from(required);
+            self.covered += 1;
             self.core_words = place.core_words() as u8;
             self.name_words = place.name_words() as u8;
             self.title_words = place.title_words() as u8;
         }
-        let value = worth(place) * kind as u32 * rarity / if required { 1 } else { 8 };
+        let value = worth(place) * kind as u32 * rarity;
         if value > self.value {
             self.score += value - self.value;
             self.value = value;
         }
-        if required {
-            self.count(kind, place);
-        }
+        self.count(kind, place);
     }
 
     fn count(&mut self, kind: Kind, place: Place) {
@@ -221,7 +212,7 @@ impl Candidate {
 /// Servers in the order of their ranks. Names are looked up only as far as somebody asks.
 struct Ranked {
     groups: BinaryHeap<(Rank, u32)>,
-    servers: imbl::OrdMap<u32, ServerName>,
+    servers: Vector<ServerName>,
     /// Those of the best rank that is left.
     ready: BinaryHeap<Reverse<Found>>,
 }
@@ -234,7 +225,7 @@ impl Iterator for Ranked {
             let rank = self.groups.peek()?.0;
             while let Some((_, server)) = self.groups.peek().copied().filter(|(other, _)| *other == rank) {
                 self.groups.pop();
-                let name = self.servers.get(&server).cloned();
+                let name = self.servers.get(server as usize).cloned();
                 self.ready.extend(name.map(|name| Reverse(Found { rank: Reverse(rank), name })));
             }
         }

@@ -88,7 +88,11 @@ fn put_fields(schemas: &mut Value) {
     field("ConnectClient", "tenant_id", or_null(text(ID)));
     field("ClientBody", "tenant", or_null(text(ID)));
     field("ClientBody", "keys", json!({ "type": "array", "items": key() }));
-    field("NewTokenBody", "role", json!({ "enum": ["client", "publisher", "moderator", "auditor", "operator"] }));
+    field(
+        "NewTokenBody",
+        "role",
+        json!({ "enum": ["client", "publisher", "moderator", "auditor", "operator"] }),
+    );
     let acts = ["suspend", "quarantine", "revoke", "reinstate", "verify", "unverify"];
     field("ActBody", "act", json!({ "enum": acts }));
     field("ActBody", "reason", json!({ "type": "string", "pattern": "\\S" }));
@@ -141,7 +145,8 @@ fn introspection() -> Value {
 }
 
 fn import() -> Value {
-    let entry = json!({ "type": "object", "required": ["server"], "properties": { "server": { "type": "object" } } });
+    let entry =
+        json!({ "type": "object", "required": ["server"], "properties": { "server": { "type": "object" } } });
     json!({
         "type": "object",
         "required": ["servers"],
