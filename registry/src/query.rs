@@ -4,7 +4,7 @@ use crate::{
     Caller, Governed, Published, Rank, Registry, Right, Server, ServerName, Standing, Status, Tenant,
     Timestamp, Transport, Version, search::Found,
 };
-use std::{cmp::Reverse, ops::Bound, sync::Arc};
+use std::{ops::Bound, sync::Arc};
 
 /// Who looks.
 #[derive(Clone, Copy, Debug)]
@@ -256,7 +256,7 @@ impl Listed {
 
 impl Position {
     fn found(&self) -> Found {
-        Found { rank: Reverse(self.rank.unwrap_or(Rank::MAX)), name: self.name.clone() }
+        Found::new(self.rank.unwrap_or(Rank::MAX), self.name.clone())
     }
 }
 

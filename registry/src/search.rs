@@ -9,6 +9,7 @@
 mod index;
 mod postings;
 mod query;
+mod vocabulary;
 mod words;
 
 pub(crate) use index::SearchIndex;

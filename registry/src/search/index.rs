@@ -1,17 +1,25 @@
 //! The index itself, kept up with each server that changes.
 
-use super::{postings::Postings, words};
+use super::{postings::Postings, vocabulary::Vocabulary, words};
 use crate::{Server, ServerJson, ServerName};
 use imbl::{OrdMap, Vector};
-use std::sync::Arc;
 
 /// Which words stand in which servers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SearchIndex {
-    pub(super) words: OrdMap<Arc<str>, Postings>,
+    pub(super) vocabulary: Vocabulary,
+    /// By the words' numbers.
+    pub(super) postings: Vector<Postings>,
     /// The servers; their places here are their numbers.
-    pub(super) servers: Vector<ServerName>,
+    pub(super) servers: Vector<Indexed>,
     numbers: OrdMap<ServerName, u32>,
+}
+
+/// A server, and what orders it among equals at first sight.
+#[derive(Clone, Debug)]
+pub(super) struct Indexed {
+    pub(super) initials: u64,
+    pub(super) name: ServerName,
 }
 
 impl SearchIndex {
@@ -21,16 +29,14 @@ impl SearchIndex {
         if former == now {
             return;
         }
-        let number = self.number(name);
+        let server = self.number(name);
         let old = former.map(words::of_server).unwrap_or_default();
         let new = now.map(words::of_server).unwrap_or_default();
         for word in old.keys().filter(|word| !new.contains_key(*word)) {
-            self.remove(word, number);
+            self.of_word(word, |postings| postings.remove(server));
         }
-        for (word, place) in &new {
-            if old.get(word) != Some(place) {
-                self.words.entry(word.clone()).or_default().insert(number, *place);
-            }
+        for (word, place) in new.iter().filter(|(word, place)| old.get(*word) != Some(*place)) {
+            self.of_word(word, |postings| postings.insert(server, *place));
         }
     }
 
@@ -39,19 +45,30 @@ impl SearchIndex {
             return *number;
         }
         let number = u32::try_from(self.servers.len()).unwrap_or(u32::MAX);
-        self.servers.push_back(name.clone());
+        self.servers.push_back(Indexed { initials: initials(name), name: name.clone() });
         self.numbers.insert(name.clone(), number);
         number
     }
 
-    fn remove(&mut self, word: &Arc<str>, number: u32) {
-        if let Some(postings) = self.words.get_mut(word) {
-            postings.remove(number);
-            if postings.len() == 0 {
-                self.words.remove(word);
-            }
+    fn of_word(&mut self, word: &std::sync::Arc<str>, change: impl FnOnce(&mut Postings)) {
+        let number = self.vocabulary.enter(word) as usize;
+        while self.postings.len() <= number {
+            self.postings.push_back(Postings::default());
+        }
+        if let Some(postings) = self.postings.get_mut(number) {
+            change(postings);
         }
     }
+}
+
+/// The first bytes behind the slash of a name, in lower case, as a number that orders like them.
+pub(super) fn initials(name: &ServerName) -> u64 {
+    let mut initials = [0; 8];
+    initials
+        .iter_mut()
+        .zip(name.name().bytes())
+        .for_each(|(initial, byte)| *initial = byte.to_ascii_lowercase());
+    u64::from_be_bytes(initials)
 }
 
 /// The document by which a server is found: the latest, or any where all versions are deleted.

@@ -2,6 +2,7 @@
 
 use super::{
     Rank, SearchIndex,
+    index::{Indexed, initials},
     postings::Postings,
     words::{self, Place},
 };
@@ -54,17 +55,25 @@ const NAME: u8 = 2;
 const TITLE: u8 = 4;
 const NEAR: u8 = 8;
 
-/// A server that was found. The order is that of the answer: the best first, and equals by name.
+/// A server that was found. The order is that of the answer: the best first, and equals by what stands behind the slash of
+/// their names, then by the names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Found {
     pub(crate) rank: Reverse<Rank>,
+    initials: u64,
     pub(crate) name: ServerName,
+}
+
+impl Found {
+    pub(crate) fn new(rank: Rank, name: ServerName) -> Self {
+        Self { rank: Reverse(rank), initials: initials(&name), name }
+    }
 }
 
 impl SearchIndex {
     /// The servers that match `question` best: all that have each of its words, or, if there are none, those that have
     /// the most of them. Words that say little do not count beside others. Yields one at a time, the best first; of
-    /// equals, the first by name.
+    /// equals, the first by name behind the slash.
     pub(crate) fn find(&self, question: &str) -> impl Iterator<Item = Found> + use<> {
         let asked = words::words(question);
         let terms = terms(&asked);
@@ -74,9 +83,12 @@ impl SearchIndex {
         }
         let wanted = terms.len();
         let most = candidates.iter().map(|candidate| candidate.covered).max().unwrap_or(0);
-        let found = (0..).zip(&candidates).filter(|(_, candidate)| candidate.covered == most && most > 0);
-        let found = found.map(|(server, candidate)| (candidate.rank(wanted), server));
-        Ranked { groups: found.collect(), servers: self.servers.clone(), ready: BinaryHeap::new() }
+        let found = self.servers.iter().zip(&candidates).zip(0..);
+        let found = found.filter(|((_, candidate), _)| candidate.covered == most && most > 0);
+        let order = |((indexed, candidate), server): ((&Indexed, &Candidate), u32)| {
+            Reverse((Reverse(candidate.rank(wanted)), indexed.initials, server))
+        };
+        Ranked { found: found.map(order).collect(), servers: self.servers.clone(), ready: BinaryHeap::new() }
     }
 
     /// Adds what one word of the question is worth to every server that has it.
@@ -93,18 +105,24 @@ impl SearchIndex {
 
     /// The words of servers that match one of the question.
     fn matches(&self, word: &str) -> Vec<(Kind, &Postings)> {
-        let stem = singular(word);
+        let mut matches = Vec::new();
+        let mut add = |kind, number: u32| {
+            let postings = self.postings.get(number as usize).filter(|postings| postings.len() > 0);
+            matches.extend(postings.map(|postings| (kind, postings)));
+        };
         if word.len() < SHORTEST_INNER {
-            let from =
-                self.words.range::<_, str>((std::ops::Bound::Included(word), std::ops::Bound::Unbounded));
-            return from
-                .take_while(|(other, _)| other.starts_with(word))
-                .map(|(other, postings)| (kind_at_start(other, word), postings))
-                .collect();
+            let beginning = self.vocabulary.beginning(word);
+            beginning.for_each(|(other, number)| add(kind_at_start(other, word), number));
+        } else {
+            // Whatever contains the word contains its stem.
+            let stem = singular(word);
+            self.vocabulary.containing(stem, |other, number| {
+                if let Some(kind) = kind(other, word, stem) {
+                    add(kind, number);
+                }
+            });
         }
-        let all =
-            self.words.iter().filter_map(|(other, postings)| Some((kind(other, word, stem)?, postings)));
-        all.collect()
+        matches
     }
 }
 
@@ -209,11 +227,11 @@ impl Candidate {
     }
 }
 
-/// Servers in the order of their ranks. Names are looked up only as far as somebody asks.
+/// Servers in their order. Names are looked up only as far as somebody asks.
 struct Ranked {
-    groups: BinaryHeap<(Rank, u32)>,
-    servers: Vector<ServerName>,
-    /// Those of the best rank that is left.
+    found: BinaryHeap<Reverse<(Reverse<Rank>, u64, u32)>>,
+    servers: Vector<Indexed>,
+    /// Those that only their names tell apart, the next ones.
     ready: BinaryHeap<Reverse<Found>>,
 }
 
@@ -222,11 +240,13 @@ impl Iterator for Ranked {
 
     fn next(&mut self) -> Option<Found> {
         if self.ready.is_empty() {
-            let rank = self.groups.peek()?.0;
-            while let Some((_, server)) = self.groups.peek().copied().filter(|(other, _)| *other == rank) {
-                self.groups.pop();
-                let name = self.servers.get(server as usize).cloned();
-                self.ready.extend(name.map(|name| Reverse(Found { rank: Reverse(rank), name })));
+            let Reverse((rank, initials, _)) = *self.found.peek()?;
+            while let Some(Reverse((_, _, server))) =
+                self.found.peek().copied().filter(|Reverse(next)| (next.0, next.1) == (rank, initials))
+            {
+                self.found.pop();
+                let name = self.servers.get(server as usize).map(|indexed| indexed.name.clone());
+                self.ready.extend(name.map(|name| Reverse(Found { rank, initials, name })));
             }
         }
         self.ready.pop().map(|Reverse(found)| found)
