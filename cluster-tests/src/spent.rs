@@ -12,6 +12,8 @@ pub struct Spent {
     pub cpu: Duration,
     /// How often a thread gave its core away because it had nothing to do. Ended threads are not counted.
     pub sleeps: u64,
+    /// The most memory that it had at any time, in bytes. Of several processes, or of a span of time, the largest.
+    pub peak_memory: u64,
 }
 
 impl Spent {
@@ -23,7 +25,9 @@ impl Spent {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
         let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the process runs");
         let status = tasks.flatten().map(|task| fs::read_to_string(task.path().join("status")));
-        Self { cpu: cpu(&stat), sleeps: status.flatten().map(|status| sleeps(&status)).sum() }
+        let whole = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+        let sleeps = status.flatten().map(|status| sleeps(&status)).sum();
+        Self { cpu: cpu(&stat), sleeps, peak_memory: peak_memory(&whole) }
     }
 }
 
@@ -31,13 +35,21 @@ impl Sub for Spent {
     type Output = Self;
 
     fn sub(self, earlier: Self) -> Self {
-        Self { cpu: self.cpu.saturating_sub(earlier.cpu), sleeps: self.sleeps.saturating_sub(earlier.sleeps) }
+        Self {
+            cpu: self.cpu.saturating_sub(earlier.cpu),
+            sleeps: self.sleeps.saturating_sub(earlier.sleeps),
+            peak_memory: self.peak_memory,
+        }
     }
 }
 
 impl Sum for Spent {
     fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
-        all.fold(Self::default(), |sum, one| Self { cpu: sum.cpu + one.cpu, sleeps: sum.sleeps + one.sleeps })
+        all.fold(Self::default(), |sum, one| Self {
+            cpu: sum.cpu + one.cpu,
+            sleeps: sum.sleeps + one.sleeps,
+            peak_memory: sum.peak_memory.max(one.peak_memory),
+        })
     }
 }
 
@@ -56,6 +68,12 @@ fn sleeps(status: &str) -> u64 {
     count.map_or(0, |count| count.trim().parse().expect("a number of switches"))
 }
 
+/// The kernel shows it in KiB.
+fn peak_memory(status: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<u64>().map_or(0, |kib| kib << 10)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +84,8 @@ mod tests {
         assert_eq!(cpu(stat), Duration::from_secs(2));
         let status = "Name:\ta\nvoluntary_ctxt_switches:\t41\nnonvoluntary_ctxt_switches:\t7\n";
         assert_eq!(sleeps(status), 41);
+        assert_eq!(peak_memory("VmPeak:\t  900 kB\nVmHWM:\t   17 kB\n"), 17 << 10);
+        assert!(Spent::by(std::process::id()).peak_memory > 0);
     }
 
     #[test]

@@ -55,6 +55,7 @@ async fn a_body_of_20_mb_is_refused_on_every_route_that_takes_one() {
         (cluster.moderator(0), Method::POST, "/v1/moderation"),
         (cluster.operator(0), Method::POST, "/v1/tokens"),
         (cluster.operator(0), Method::POST, "/v1/import"),
+        (cluster.operator(0), Method::POST, "/v1/mirrors/m/entries"),
         (cluster.operator(0), Method::PATCH, "/v1/settings"),
     ] {
         let request =

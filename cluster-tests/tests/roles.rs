@@ -65,6 +65,11 @@ fn routes() -> Vec<Route> {
         (Method::GET, "/v1/settings", None, GOVERN),
         (Method::PATCH, "/v1/settings", Some(json!({})), OPERATE),
         (Method::POST, "/v1/import", Some(json!({ "servers": [] })), OPERATE),
+        (Method::GET, "/v1/mirrors", None, GOVERN),
+        (Method::GET, "/v1/mirrors/m9", None, GOVERN),
+        (Method::PUT, "/v1/mirrors/m9", Some(json!({ "url": "http://127.0.0.1:1" })), OPERATE),
+        (Method::POST, "/v1/mirrors/m9/entries", Some(json!({ "servers": [] })), OPERATE),
+        (Method::DELETE, "/v1/mirrors/m9", None, OPERATE),
         (Method::GET, "/v1/audit", None, GOVERN),
         (Method::GET, "/v1/cluster", None, GOVERN),
         (Method::POST, "/v1/cluster/checkpoint", None, OPERATE),
@@ -190,6 +195,7 @@ fn shape(path: &str) -> String {
                     | "namespaces"
                     | "keys"
                     | "members"
+                    | "mirrors"
                     | "seals"
             )
     };

@@ -158,6 +158,7 @@ fn run_every_verb(stage: &Stage) {
     register(stage);
     stage.done("operator", "settings set anonymous_reads=true");
     assert_eq!(stage.done("operator", "settings get")["anonymous_reads"], true);
+    follow_itself(stage);
     assert_eq!(stage.done("operator", "audit --limit 3")["records"].as_array().unwrap().len(), 3);
     end_a_key(stage);
     look_after_the_cluster(stage);
@@ -223,6 +224,18 @@ fn register(stage: &Stage) {
     assert_eq!(stage.done("client", "servers list")["metadata"]["count"], 0);
     stage.done("operator", "namespaces public ai.acme");
     assert_eq!(stage.done("client", "servers list")["metadata"]["count"], 1);
+}
+
+/// All that it has was published here.
+fn follow_itself(stage: &Stage) {
+    let url = stage.url();
+    let once = stage.done("operator", &format!("mirror --from {url} --as itself"));
+    assert_eq!((&once["kept"], &once["index"]), (&json!(2), &json!(0)));
+    stage.done("operator", &format!("mirror add --from {url} --as itself --include ai.acme/*"));
+    assert_eq!(stage.done("operator", "mirror list")["mirrors"][0]["url"], url);
+    assert_eq!(stage.done("operator", "mirror status itself")["include"], json!(["ai.acme/*"]));
+    stage.done("operator", "mirror remove itself");
+    stage.refused("operator", "mirror status itself", "mirror_not_found");
 }
 
 fn end_a_key(stage: &Stage) {

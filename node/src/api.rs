@@ -12,6 +12,7 @@ mod docs;
 mod health;
 mod import;
 mod keys;
+mod mirrors;
 mod moderation;
 mod namespaces;
 mod oauth;
@@ -32,10 +33,11 @@ mod well_known;
 pub(crate) use audit::hex;
 pub(crate) use connect::ConnectAnswer;
 pub(crate) use oauth::Replays;
+pub(crate) use publish::errors;
 
 use crate::{
-    auth::Authenticated, cursor::CursorKeys, feed::Feed, issue::Desk, metrics::Metrics, problem::Problem,
-    publisher_auth::PublisherAuth, traces,
+    auth::Authenticated, cursor::CursorKeys, feed::Feed, issue::Desk, metrics::Metrics, mirror::Mirrors,
+    problem::Problem, publisher_auth::PublisherAuth, traces,
 };
 use axum::{
     Router,
@@ -64,6 +66,8 @@ pub(crate) struct Api {
     pub(crate) replica: Replica,
     pub(crate) desk: Arc<Desk>,
     pub(crate) feed: Arc<Feed>,
+    /// What this node sees of other registries, if it leads.
+    pub(crate) mirrors: Arc<Mirrors>,
     /// The assertions that clients have used here.
     pub(crate) replays: Replays,
     /// What publishers prove themselves by, beside API tokens.
@@ -223,6 +227,9 @@ fn governance() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(keys::rotate))
         .routes(routes!(settings::show, settings::change))
         .routes(routes!(import::import))
+        .routes(routes!(mirrors::list))
+        .routes(routes!(mirrors::show, mirrors::put, mirrors::remove))
+        .routes(routes!(mirrors::take))
         .routes(routes!(audit::records))
         .routes(routes!(cluster::show))
         .routes(routes!(cluster::checkpoint))

@@ -16,6 +16,7 @@ mod import;
 mod introspect;
 mod keys;
 mod man;
+mod mirror;
 mod moderate;
 mod namespaces;
 mod new_token;
@@ -73,6 +74,7 @@ enum Verb {
     PublisherToken(publisher_token::PublisherToken),
     Validate(validate::Validate),
     Import(import::Import),
+    Mirror(mirror::MirrorVerb),
     #[command(subcommand)]
     Servers(servers::Servers),
     Connect(connect::Connect),
@@ -116,6 +118,7 @@ impl Verb {
             Self::PublisherToken(verb) => verb.run().await,
             Self::Validate(verb) => verb.run(),
             Self::Import(verb) => verb.run().await,
+            Self::Mirror(verb) => verb.run().await,
             Self::Servers(verb) => verb.run().await,
             Self::Connect(verb) => verb.run().await,
             Self::Verify(verb) => verb.run().await,

@@ -180,6 +180,7 @@ impl From<Rejection> for Problem {
             | Rejection::TokenNotFound(_)
             | Rejection::TenantNotFound(_)
             | Rejection::KeyNotFound(_)
+            | Rejection::MirrorNotFound(_)
             | Rejection::NodeNotFound(_) => StatusCode::NOT_FOUND,
             Rejection::Revoked
             | Rejection::NotModerated

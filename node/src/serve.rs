@@ -13,6 +13,7 @@ use crate::{
     issue::Desk,
     listen,
     metrics::Metrics,
+    mirror::Mirrors,
     outbound::{Outbound, SetUpError},
     publisher_auth::PublisherAuth,
     secret_files::{SecretError, SecretFiles},
@@ -115,9 +116,12 @@ pub(crate) async fn run(
     let rereader = tokio::spawn(secrets.keep(hangups, replica.clone(), metrics.clone()));
     let feed = Arc::new(Feed::default());
     let feeder = tokio::spawn(keep_feed(feed.clone(), replica.clone(), desk.clone()));
+    let mirrors = Arc::new(open_mirrors(&metrics)?);
+    let follower = tokio::spawn(mirrors.clone().keep(replica.clone()));
     let api = Arc::new(Api {
         desk,
         feed: feed.clone(),
+        mirrors,
         replays: Replays::default(),
         publisher_auth: PublisherAuth::new(
             &config.publisher_auth,
@@ -149,6 +153,7 @@ pub(crate) async fn run(
     watcher.abort();
     measurer.abort();
     feeder.abort();
+    follower.abort();
     rereader.abort();
     catching_up.abort();
     if let Some(traces) = traces {
@@ -177,6 +182,14 @@ fn open_disk(metrics: &Metrics) -> Result<Disk, ServeError> {
         metrics.registry().register(collector)?;
     }
     Ok(disk)
+}
+
+fn open_mirrors(metrics: &Metrics) -> Result<Mirrors, ServeError> {
+    let mirrors = Mirrors::new()?;
+    for collector in mirrors.collectors() {
+        metrics.registry().register(collector)?;
+    }
+    Ok(mirrors)
 }
 
 fn open_desk(config: &Config, log: IssuanceLog, clock_source: &ClockSource) -> Result<Desk, ServeError> {

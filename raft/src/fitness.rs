@@ -5,7 +5,7 @@
 //! another one lead, goes on serving what needs no write, and takes writes again by itself when the trouble is over.
 
 use crate::{Reading, node::Node};
-use hapi_registry_state::{Command, Principal};
+use hapi_registry_state::{Command, Principal, Status};
 use hapi_storage::free_bytes;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -174,7 +174,15 @@ impl Fitness {
 
 /// Whether a command is worth the last of the room: what denies, and what the cluster itself needs.
 fn is_vital(by: &Principal, command: &Command) -> bool {
+    if let Command::Mirror { entries, .. } = command {
+        return entries.iter().any(|entry| entry.status == Status::Deleted);
+    }
     matches!(by, Principal::System | Principal::Node(_)) || command.may_deny()
+}
+
+/// Whether a command is taken even where nothing else is. Another registry's catalog may have any size.
+fn is_needed(by: &Principal, command: &Command) -> bool {
+    matches!(by, Principal::System) && !matches!(command, Command::Mirror { .. })
 }
 
 impl Node {
@@ -185,7 +193,7 @@ impl Node {
         let admitted = match self.fitness.disk().room {
             Room::Enough => true,
             Room::Short => is_vital(by, command),
-            Room::Full => matches!(by, Principal::System),
+            Room::Full => is_needed(by, command),
         };
         if admitted { Ok(()) } else { Err(self.fitness.disk_trouble(self.id)) }
     }
@@ -272,6 +280,8 @@ impl Node {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
     use super::*;
     use hapi_registry_state::{NodeId, Timestamp};
 
@@ -302,6 +312,15 @@ mod tests {
         assert!(!is_vital(&token, &Command::Checkpoint));
         assert!(is_vital(&Principal::System, &Command::SessionOpen { id: 1 }));
         assert!(is_vital(&Principal::Node(NodeId(1)), &Command::Checkpoint));
+    }
+
+    #[test]
+    fn what_a_mirror_takes_over_is_not_worth_the_last_of_the_room() {
+        let source = "official".parse().expect("an id");
+        let command = Command::Mirror { source, entries: Vec::new(), step: None };
+        assert!(!is_vital(&Principal::System, &command));
+        assert!(!is_needed(&Principal::System, &command));
+        assert!(is_needed(&Principal::System, &Command::SessionOpen { id: 1 }));
     }
 
     #[test]

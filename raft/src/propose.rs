@@ -214,7 +214,7 @@ pub(crate) fn arrival_deadline() -> Instant {
 
 /// Whether a command that changed nothing may repeat one that denied something.
 fn repeats(command: &Command) -> bool {
-    command.may_deny() || matches!(command, Command::Publish(_) | Command::Import(_))
+    command.may_deny() || matches!(command, Command::Publish(_) | Command::Import(_) | Command::Mirror { .. })
 }
 
 pub(crate) fn check_size(command: &Command) -> Result<(), ProposeError> {

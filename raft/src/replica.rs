@@ -13,6 +13,7 @@ use crate::{
     start::{self, Started},
     trace,
     types::TypeConfig,
+    versions::Release,
 };
 use hapi_registry_state::{Command, NodeId, Principal, Registry, RequestKey};
 use hapi_storage::Storage;
@@ -225,6 +226,12 @@ impl Replica {
     /// Waits until the local state is at or above `index`. `false` if that took longer than `within`.
     pub async fn wait_applied(&self, index: u64, within: Duration) -> bool {
         self.0.node.wait_applied(index, within).await
+    }
+
+    /// Whether every member runs this version's release or a later one. What an older program does not know must not
+    /// enter the log before.
+    pub fn all_run(&self, version: &str) -> bool {
+        Release::parse(version).is_some_and(|release| self.0.node.all_run(release))
     }
 
     /// The replica's state at this moment.

@@ -78,6 +78,9 @@ impl Registry {
             Command::GiveUpSecrets { node, secrets } => self.give_up_secrets(by, *node, secrets),
             Command::RotateKey(node) => self.rotate_key(by, *node),
             Command::Edit(document) => self.edit(by, document),
+            Command::PutMirror { id, mirror } => self.put_mirror(by, id, mirror),
+            Command::RemoveMirror(id) => self.remove_mirror(by, id),
+            Command::Mirror { source, entries, step } => self.mirror_all(by, source, entries, step.as_ref()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The audit chain: one record for every act, each bound to all before it by a hash.
 
-use crate::{Command, Entry, Outcome, Registry, Timestamp};
+use crate::{Command, Entry, Outcome, Principal, Registry, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, sync::Arc};
@@ -58,10 +58,9 @@ impl AuditRecord {
 
 impl Registry {
     /// Appends the record of an entry that was just applied. What the cluster does to keep going governs
-    /// nothing and leaves none: checkpoints, leaders' sessions and seals.
+    /// nothing and leaves none: checkpoints, leaders' sessions, seals, and how far a mirror has come.
     pub(crate) fn audit(&mut self, entry: &Entry, outcome: &Outcome) {
-        if matches!(entry.command, Command::Checkpoint | Command::SessionOpen { .. } | Command::Sealed { .. })
-        {
+        if is_housekeeping(entry) {
             return;
         }
         let record = AuditRecord {
@@ -93,6 +92,14 @@ impl Registry {
     /// The chain's hash.
     pub fn audit_head(&self) -> [u8; 32] {
         self.audit_head
+    }
+}
+
+fn is_housekeeping(entry: &Entry) -> bool {
+    match &entry.command {
+        Command::Checkpoint | Command::SessionOpen { .. } | Command::Sealed { .. } => true,
+        Command::Mirror { entries, .. } => entries.is_empty() && entry.by == Principal::System,
+        _ => false,
     }
 }
 

@@ -1,8 +1,9 @@
 //! What can be asked of the registry.
 
 use crate::{
-    Act, ClientId, Kid, Namespace, NewToken, NodeId, Principal, PublicKey, RequestKey, SecretFingerprint,
-    ServerJson, ServerName, SettingsPatch, Status, Subject, Tenant, TenantId, Timestamp, TokenId, Version,
+    Act, ClientId, Kid, MirrorId, MirrorSettings, MirrorStep, Namespace, NewToken, NodeId, Principal,
+    PublicKey, RequestKey, SecretFingerprint, ServerJson, ServerName, SettingsPatch, Status, Subject, Tenant,
+    TenantId, Timestamp, TokenId, Version,
 };
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +100,12 @@ pub enum Command {
     RotateKey(NodeId),
     /// Replace a version's document by another that differs in nothing that connects.
     Edit(ServerJson),
+    /// Follow another registry, or change how it is followed.
+    PutMirror { id: MirrorId, mirror: MirrorSettings },
+    /// Follow another registry no more. What was taken over from it stays.
+    RemoveMirror(MirrorId),
+    /// Take over what another registry says of versions, each on its own, and how far that has come.
+    Mirror { source: MirrorId, entries: Vec<Imported>, step: Option<MirrorStep> },
 }
 
 impl Command {
@@ -132,6 +139,9 @@ impl Command {
             Self::GiveUpSecrets { .. } => "give_up_secrets",
             Self::RotateKey(_) => "rotate_key",
             Self::Edit(_) => "edit",
+            Self::PutMirror { .. } => "put_mirror",
+            Self::RemoveMirror(_) => "remove_mirror",
+            Self::Mirror { .. } => "mirror",
         }
     }
 
@@ -172,6 +182,9 @@ impl Command {
             Self::SessionOpen { id } => format!("session/{id:032x}"),
             Self::Sealed { index } => format!("index/{index}"),
             Self::BeginIncarnation { incarnation, .. } => format!("incarnation/{incarnation}"),
+            Self::PutMirror { id, .. } | Self::RemoveMirror(id) | Self::Mirror { source: id, .. } => {
+                format!("mirror/{id}")
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use crate::{Act, Command, Outcome, Principal, Registry, Rejection, Right, Status
 
 impl Command {
     /// Whether the command, judged by its kind alone, can turn some decision from yes to no. What it does in
-    /// a state may be less. Publishing and importing are judged by what they do: see
+    /// a state may be less. Publishing, importing and mirroring are judged by what they do: see
     /// [`Registry::denied`].
     pub fn may_deny(&self) -> bool {
         match self {
@@ -43,6 +43,9 @@ impl Command {
             | Self::Sealed { .. }
             | Self::GiveUpSecrets { .. }
             | Self::Edit(_)
+            | Self::PutMirror { .. }
+            | Self::RemoveMirror(_)
+            | Self::Mirror { .. }
             | Self::ConfirmRestore => false,
         }
     }

@@ -18,6 +18,7 @@ mod fingerprint;
 mod given_up;
 mod glob;
 mod incarnation;
+mod mirror;
 mod moderation;
 mod name;
 mod namespace;
@@ -52,8 +53,11 @@ pub use fingerprint::{FingerprintError, SecretFingerprint};
 pub use given_up::GivenUp;
 pub use glob::{Glob, GlobError};
 pub use incarnation::{FIRST_INCARNATION, Hold, LAST_INCARNATION};
+pub use mirror::{Mirror, MirrorPass, MirrorProgress, MirrorSettings, MirrorStep, Mirrored};
 pub use moderation::{Act, Moderation, Standing, Subject};
-pub use name::{ClientId, IdError, NameError, Namespace, RefError, ServerName, ServerRef, TenantId};
+pub use name::{
+    ClientId, IdError, MirrorId, NameError, Namespace, RefError, ServerName, ServerRef, TenantId,
+};
 pub use namespace::NamespaceRecord;
 pub use outcome::{Outcome, Rejection};
 pub use principal::{Caller, Principal, Right, Role};

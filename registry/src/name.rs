@@ -106,7 +106,7 @@ pub enum NameError {
     Name(String),
 }
 
-/// Why a text is no client or tenant id.
+/// Why a text is no id of a client, a tenant or a mirror.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is no id: use 1 to 63 lower-case letters, digits, `.` and `-`, beginning with a letter or digit"
@@ -134,6 +134,11 @@ text_type! {
 text_type! {
     /// The id of a tenant: whom clients belong to.
     TenantId, IdError, check_id
+}
+
+text_type! {
+    /// The id of a mirror: which other registry a server was taken from.
+    MirrorId, IdError, check_id
 }
 
 impl ServerName {

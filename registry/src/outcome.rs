@@ -1,6 +1,8 @@
 //! What comes of an entry: the same on every replica, refusals included.
 
-use crate::{Act, ClientId, KeyState, Kid, NodeId, Right, Subject, TenantId, Timestamp, TokenId};
+use crate::{
+    Act, ClientId, KeyState, Kid, MirrorId, Mirrored, NodeId, Right, Subject, TenantId, Timestamp, TokenId,
+};
 use serde::{Deserialize, Serialize};
 
 /// The answer of the state machine to an entry.
@@ -29,6 +31,8 @@ pub enum Outcome {
     Imported(Vec<Result<(), Rejection>>),
     /// The entry asked for something that cannot be; nothing changed.
     Rejected(Rejection),
+    /// What came of each version that a source named, in the order of the command.
+    Mirrored(Vec<Result<Mirrored, Rejection>>),
 }
 
 impl Outcome {
@@ -161,6 +165,9 @@ pub enum Rejection {
         "{part} of version {version} of {name} never change, since clients connect by them: publish a new version"
     )]
     Immutable { name: String, version: String, part: String },
+    /// No such mirror, or not the one that was meant.
+    #[error("there is no mirror {0}, or it has been changed meanwhile")]
+    MirrorNotFound(MirrorId),
 }
 
 impl Rejection {
@@ -202,6 +209,7 @@ impl Rejection {
             Self::HoldNotOver { .. } => "hold_not_over",
             Self::NoSpareKey(_) => "no_spare_key",
             Self::Immutable { .. } => "immutable",
+            Self::MirrorNotFound(_) => "mirror_not_found",
         }
     }
 }

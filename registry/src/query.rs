@@ -1,8 +1,8 @@
 //! Reading the catalog: lists, versions, one version; each only as far as the viewer may see.
 
 use crate::{
-    Caller, Governed, Published, Rank, Registry, Right, Server, ServerName, Standing, Status, Tenant,
-    Timestamp, Transport, Version, search::Found,
+    Caller, Governed, MirrorId, Published, Rank, Registry, Right, Server, ServerName, Standing, Status,
+    Tenant, Timestamp, Transport, Version, search::Found,
 };
 use std::{ops::Bound, sync::Arc};
 
@@ -100,6 +100,8 @@ pub struct Governance {
     pub connectable: bool,
     /// The index of the entry that last changed it.
     pub index: u64,
+    /// The mirror that it was taken over by, if it was not published here.
+    pub source: Option<MirrorId>,
 }
 
 impl Registry {
@@ -235,6 +237,7 @@ impl Registry {
             changed_at: last_act.map_or(Timestamp::default(), |act| act.at).max(published.status_changed_at),
             connectable: reachable && published.document.remotes().iter().any(http),
             index: last_act.map_or(0, |act| act.index).max(published.index),
+            source: self.source(name, version).cloned(),
         };
         let is_latest = server.latest.as_ref() == Some(version);
         Listed { published: published.clone(), status, is_latest, rank: None, governance }

@@ -29,7 +29,7 @@ pub(crate) struct Floor {
 
 impl Registry {
     /// What descriptors the command forbids if it goes through, as far as its kind and the state before it tell.
-    /// Publishing is judged by what it takes, where it takes it.
+    /// Publishing and mirroring are judged by what they take, where they take it.
     pub(crate) fn forbidden_by(&self, command: &Command) -> Vec<Subject> {
         match command {
             Command::Moderate { act, subject, .. } => moderated(*act, subject).into_iter().collect(),
@@ -67,7 +67,10 @@ impl Registry {
             | Command::Sealed { .. }
             | Command::GiveUpSecrets { .. }
             | Command::ConfirmRestore
-            | Command::Edit(_) => Vec::new(),
+            | Command::Edit(_)
+            | Command::PutMirror { .. }
+            | Command::RemoveMirror(_)
+            | Command::Mirror { .. } => Vec::new(),
         }
     }
 

@@ -120,7 +120,7 @@ impl Server {
     }
 
     /// Replaces versions. The highest ones are searched for once, after all, since that looks at every version.
-    fn replace(&mut self, changed: impl IntoIterator<Item = Arc<Published>>) {
+    pub(crate) fn replace(&mut self, changed: impl IntoIterator<Item = Arc<Published>>) {
         for published in changed {
             self.versions.insert(published.document.version().clone(), published);
         }
@@ -165,7 +165,7 @@ impl Registry {
         })
     }
 
-    fn insert_version(&mut self, published: Published) -> Result<(), Rejection> {
+    pub(crate) fn insert_version(&mut self, published: Published) -> Result<(), Rejection> {
         let published = Arc::new(published);
         let name = published.document.name().clone();
         let mut server = self.servers.get(&name).map(|server| (**server).clone()).unwrap_or_default();
@@ -180,12 +180,12 @@ impl Registry {
         Ok(())
     }
 
-    fn put_server(&mut self, name: ServerName, server: Server) {
+    pub(crate) fn put_server(&mut self, name: ServerName, server: Server) {
         self.search.update(&name, self.servers.get(&name).map(|former| &**former), &server);
         self.servers.insert(name, Arc::new(server));
     }
 
-    fn check_new_version(&self, server: &Server, document: &ServerJson) -> Result<(), Rejection> {
+    pub(crate) fn check_new_version(&self, server: &Server, document: &ServerJson) -> Result<(), Rejection> {
         let (name, version) = (document.name(), document.version());
         if server.versions.contains_key(version) {
             return Err(Rejection::VersionExists { name: name.to_string(), version: version.to_string() });
@@ -284,7 +284,7 @@ impl Registry {
 }
 
 /// What differs of that which may not, if anything.
-fn immutable_change(former: &ServerJson, document: &ServerJson) -> Option<&'static str> {
+pub(crate) fn immutable_change(former: &ServerJson, document: &ServerJson) -> Option<&'static str> {
     if former.immutable_digest() != document.immutable_digest() {
         Some("the remotes and packages")
     } else if former.connect() != document.connect() {
@@ -294,7 +294,7 @@ fn immutable_change(former: &ServerJson, document: &ServerJson) -> Option<&'stat
     }
 }
 
-fn check_carried(published: &Arc<Published>) -> Result<(), Rejection> {
+pub(crate) fn check_carried(published: &Arc<Published>) -> Result<(), Rejection> {
     if snapshot::carries(published) {
         return Ok(());
     }
@@ -318,11 +318,11 @@ fn select(
     }
 }
 
-fn differs(published: &Published, status: Status, message: Option<&str>) -> bool {
+pub(crate) fn differs(published: &Published, status: Status, message: Option<&str>) -> bool {
     published.status != status || published.status_message.as_deref() != message
 }
 
-fn check_message(status: Status, message: Option<&str>) -> Result<(), Rejection> {
+pub(crate) fn check_message(status: Status, message: Option<&str>) -> Result<(), Rejection> {
     let Some(message) = message else { return Ok(()) };
     if status == Status::Active {
         return Err(Rejection::Invalid("a status message does not go with status `active`".into()));

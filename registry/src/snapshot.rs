@@ -3,9 +3,10 @@
 //! Records come in a fixed order with every map in key order, so that equal states give equal bytes.
 
 use crate::{
-    AuditRecord, Client, ClientId, EMPTY_CHAIN, FIRST_INCARNATION, GivenUp, Hold, Kid, Member, Moderation,
-    Namespace, NamespaceRecord, NodeId, Published, Registry, SecretFingerprint, ServerName, Settings,
-    SigningKey, Subject, Tenant, TenantId, Timestamp, Token, TokenId,
+    AuditRecord, Client, ClientId, EMPTY_CHAIN, FIRST_INCARNATION, GivenUp, Hold, Kid, Member, Mirror,
+    MirrorId, Moderation, Namespace, NamespaceRecord, NodeId, Published, Registry, SecretFingerprint,
+    ServerName, Settings, SigningKey, Subject, Tenant, TenantId, Timestamp, Token, TokenId, Version,
+    mirror::Origin,
     remote_claim::{TemplateClaim, TemplateKey},
     request_key::{Answered, Asked},
     revocation::Floor,
@@ -18,8 +19,8 @@ use std::sync::Arc;
 /// written as long as it says all there is to say: equal states have equal records, whichever program wrote them.
 ///
 /// - 3: the first that was released.
-/// - 4: as 3, and the cluster secrets that were given up, the incarnation unless it is the first, and why nothing is
-///   issued.
+/// - 4: as 3, and the cluster secrets that were given up, the incarnation unless it is the first, why nothing is
+///   issued, the mirrors, and what was taken over by them.
 pub const VERSION: u16 = 4;
 
 /// The oldest form that is read.
@@ -98,12 +99,15 @@ enum Record {
     Incarnation(u64),
     Hold(Hold),
     GivenUp(SecretFingerprint, Arc<GivenUp>),
+    Mirror(MirrorId, Arc<Mirror>),
+    Origin(ServerName, Version, Arc<Origin>),
 }
 
 /// The form in which `registry` is written.
 pub fn form(registry: &Registry) -> u16 {
     let is_first = registry.incarnation == FIRST_INCARNATION && registry.hold.is_none();
-    if is_first && registry.given_up.is_empty() { OLDEST } else { VERSION }
+    let mirrors_nothing = registry.mirrors.is_empty() && registry.origins.is_empty();
+    if is_first && mirrors_nothing && registry.given_up.is_empty() { OLDEST } else { VERSION }
 }
 
 /// The records of `registry`, in their fixed order.
@@ -150,6 +154,8 @@ fn all(registry: &Registry) -> impl Iterator<Item = Record> + '_ {
         .chain(registry.given_up.iter().map(|(k, v)| Record::GivenUp(*k, v.clone())))
         .chain(Some(registry.incarnation).filter(|it| *it != FIRST_INCARNATION).map(Record::Incarnation))
         .chain(registry.hold.map(Record::Hold))
+        .chain(registry.mirrors.iter().map(|(k, v)| Record::Mirror(k.clone(), v.clone())))
+        .chain(registry.origins.iter().map(|((n, v), o)| Record::Origin(n.clone(), v.clone(), o.clone())))
         .chain(registry.audit.iter().map(|record| Record::Audit(record.clone())))
 }
 
@@ -203,6 +209,8 @@ impl Builder {
             Record::Incarnation(incarnation) => registry.incarnation = incarnation,
             Record::Hold(hold) => registry.hold = Some(hold),
             Record::GivenUp(k, v) => drop(registry.given_up.insert(k, v)),
+            Record::Mirror(k, v) => drop(registry.mirrors.insert(k, v)),
+            Record::Origin(name, version, v) => drop(registry.origins.insert((name, version), v)),
             Record::Audit(record) => {
                 self.chain = record.chain(&self.chain);
                 registry.audit.push_back(record);

@@ -1,9 +1,10 @@
 //! The registry as a value.
 
 use crate::{
-    AuditRecord, Client, ClientId, EMPTY_CHAIN, FIRST_INCARNATION, GivenUp, Hold, Kid, Member, Moderation,
-    Namespace, NamespaceRecord, NodeId, SecretFingerprint, Server, ServerName, Settings, SigningKey, Subject,
-    Tenant, TenantId, Timestamp, Token, TokenId,
+    AuditRecord, Client, ClientId, EMPTY_CHAIN, FIRST_INCARNATION, GivenUp, Hold, Kid, Member, Mirror,
+    MirrorId, Moderation, Namespace, NamespaceRecord, NodeId, SecretFingerprint, Server, ServerName,
+    Settings, SigningKey, Subject, Tenant, TenantId, Timestamp, Token, TokenId, Version,
+    mirror::Origin,
     remote_claim::Claims,
     request_key::{Answered, Asked},
     revocation::Floor,
@@ -52,6 +53,9 @@ pub struct Registry {
     pub(crate) hold: Option<Hold>,
     /// Cluster secrets that somebody outside knows.
     pub(crate) given_up: OrdMap<SecretFingerprint, Arc<GivenUp>>,
+    pub(crate) mirrors: OrdMap<MirrorId, Arc<Mirror>>,
+    /// Of versions that were not published here.
+    pub(crate) origins: OrdMap<(ServerName, Version), Arc<Origin>>,
     pub(crate) audit: Vector<Arc<AuditRecord>>,
     pub(crate) audit_head: [u8; 32],
 }
@@ -84,6 +88,8 @@ impl Default for Registry {
             incarnation: FIRST_INCARNATION,
             hold: None,
             given_up: OrdMap::new(),
+            mirrors: OrdMap::new(),
+            origins: OrdMap::new(),
             audit: Vector::new(),
             audit_head: EMPTY_CHAIN,
         }

@@ -1,57 +1,22 @@
 //! `POST /v1/import`: take over entries of another registry, dirty ones reported by name and reason.
 
-use super::{Api, body, publish::errors};
+use super::{Api, body};
 use crate::{
     auth::Authenticated,
+    entries::{Batch, RejectedEntry, ServerList, parse},
     problem::{Problem, ProblemBody},
 };
 use axum::{
     Json,
     extract::{Request, State},
 };
-use hapi_registry_state::{
-    Command, Imported, Outcome, Rejection, Right, Rules, ServerJson, Severity, Status, Strictness, Timestamp,
-};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use hapi_registry_state::{Command, Outcome, Right};
+use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// The largest import in one request, in bytes.
-const MAX_IMPORT: usize = 16 * 1024 * 1024;
-
-/// Documents of one entry of the log, in bytes and in number: small enough that no entry holds up others.
-const BATCH_BYTES: usize = 256 * 1024;
-const BATCH_ENTRIES: usize = 64;
-
-/// The body: a ServerList as the registry API gives it out.
-#[derive(Deserialize)]
-struct ServerList {
-    /// Each is parsed on its own, so that one that is broken spoils no other.
-    servers: Vec<Box<RawValue>>,
-}
-
-#[derive(Deserialize)]
-struct Item {
-    server: Box<RawValue>,
-    #[serde(rename = "_meta", default)]
-    meta: Meta,
-}
-
-#[derive(Default, Deserialize)]
-struct Meta {
-    #[serde(rename = "io.modelcontextprotocol.registry/official", default)]
-    official: Official,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Official {
-    status: Option<Status>,
-    status_message: Option<String>,
-    published_at: Option<String>,
-    updated_at: Option<String>,
-}
+pub(super) const MAX_IMPORT: usize = 16 * 1024 * 1024;
 
 /// What came of an import.
 #[derive(Default, Serialize, ToSchema)]
@@ -64,19 +29,6 @@ pub(crate) struct ImportReport {
     flawed: usize,
     /// Which were not, and why.
     rejected: Vec<RejectedEntry>,
-}
-
-/// An entry that was not taken over.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct RejectedEntry {
-    /// Its name, as far as it could be read.
-    name: String,
-    /// Its version, as far as it could be read.
-    version: String,
-    /// The reason for programs.
-    code: &'static str,
-    /// The reason for people.
-    reason: String,
 }
 
 /// Import a ServerList.
@@ -110,23 +62,6 @@ pub(crate) async fn import(
     Ok(Json(report))
 }
 
-#[derive(Default)]
-struct Batch {
-    entries: Vec<Imported>,
-    bytes: usize,
-}
-
-impl Batch {
-    fn add(&mut self, entry: Imported) {
-        self.bytes += entry.document.raw().len();
-        self.entries.push(entry);
-    }
-
-    fn is_full(&self) -> bool {
-        self.bytes >= BATCH_BYTES || self.entries.len() >= BATCH_ENTRIES
-    }
-}
-
 async fn send(
     api: &Api,
     caller: &Authenticated,
@@ -136,59 +71,16 @@ async fn send(
     if batch.entries.is_empty() {
         return Ok(());
     }
-    let names: Vec<_> = batch
-        .entries
-        .iter()
-        .map(|entry| (entry.document.name().to_string(), entry.document.version().to_string()))
-        .collect();
+    let names = batch.names();
     let committed = api.write_unnamed(caller, Command::Import(batch.entries)).await?;
     report.index = committed.index;
     if let Outcome::Imported(results) = committed.outcome {
         for (result, (name, version)) in results.into_iter().zip(names) {
             match result {
                 Ok(()) => report.imported += 1,
-                Err(rejection) => report.rejected.push(rejected(name, version, &rejection)),
+                Err(rejection) => report.rejected.push(RejectedEntry::new(name, version, &rejection)),
             }
         }
     }
     Ok(())
-}
-
-fn rejected(name: String, version: String, rejection: &Rejection) -> RejectedEntry {
-    RejectedEntry { name, version, code: rejection.code(), reason: rejection.to_string() }
-}
-
-fn parse(text: &RawValue) -> Result<(Imported, bool), RejectedEntry> {
-    let refuse = |reason: String| {
-        let (name, version) = identify(text.get());
-        RejectedEntry { name, version, code: "invalid_request", reason }
-    };
-    let item: Item = serde_json::from_str(text.get()).map_err(|error| refuse(error.to_string()))?;
-    let raw = item.server.get();
-    let rules = Rules { strictness: Strictness::Import, allow_insecure_endpoints: false };
-    let parsed = ServerJson::parse(raw.as_bytes(), rules).map_err(|issues| refuse(errors(&issues)))?;
-    let instant = |field: &str, text: Option<String>| match text {
-        None => Ok(None),
-        Some(text) => Timestamp::parse(&text)
-            .map(Some)
-            .ok_or_else(|| refuse(format!("{field}: `{text}` is no RFC 3339 date"))),
-    };
-    let official = item.meta.official;
-    let entry = Imported {
-        document: parsed.server,
-        status: official.status.unwrap_or(Status::Active),
-        status_message: official.status_message.filter(|message| !message.is_empty()),
-        published_at: instant("publishedAt", official.published_at)?,
-        updated_at: instant("updatedAt", official.updated_at)?,
-    };
-    let flawed = parsed.warnings.iter().any(|issue| issue.severity == Severity::Warning);
-    Ok((entry, flawed))
-}
-
-/// Name and version of an entry that is not valid otherwise, for the report.
-fn identify(raw: &str) -> (String, String) {
-    let value: serde_json::Value = serde_json::from_str(raw).unwrap_or_default();
-    let text =
-        |field: &str| value["server"].get(field).and_then(|text| text.as_str()).unwrap_or("?").to_owned();
-    (text("name"), text("version"))
 }

@@ -67,6 +67,9 @@ struct GovernanceMeta {
     connectable: bool,
     /// The index of the entry that last changed it.
     index: u64,
+    /// The mirror by which it came here; absent for what was published here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
 }
 
 /// A page of the catalog.
@@ -109,6 +112,7 @@ impl ServerResponse {
                     reason: governance.reason.clone(),
                     connectable: governance.connectable,
                     index: governance.index,
+                    source: governance.source.as_ref().map(ToString::to_string),
                 },
             },
         })

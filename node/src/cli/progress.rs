@@ -7,6 +7,11 @@ pub(super) fn entries(count: usize) -> ProgressBar {
     styled(ProgressBar::new(count as u64), "{bar:40} {pos}/{len} entries, {eta} left")
 }
 
+/// For entries whose number nobody knows before the end.
+pub(super) fn endless_entries() -> ProgressBar {
+    styled(ProgressBar::no_length(), "{spinner} {pos} entries, {per_sec}, {elapsed}")
+}
+
 /// A bar of bytes whose number is known.
 pub(super) fn bytes(count: u64) -> ProgressBar {
     styled(ProgressBar::new(count), "{bar:40} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left")

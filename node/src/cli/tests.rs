@@ -15,7 +15,7 @@ fn refusal(line: &str) -> String {
 /// Every command that can be run, with the words that lead to it.
 fn leaves(command: &clap::Command, path: &str, into: &mut Vec<(String, clap::Command)>) {
     let path = format!("{path} {}", command.get_name());
-    if !command.has_subcommands() {
+    if !command.is_subcommand_required_set() {
         into.push((path.trim().to_owned(), command.clone()));
     }
     for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
@@ -40,8 +40,8 @@ fn every_command_has_a_sentence_an_example_and_the_exit_codes() {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         assert!(about.len() > 10, "{path}: {about}");
         let help = command.render_long_help().to_string();
-        let example = help.split("Example:\n  hapi-registry ").nth(1).unwrap_or_default();
-        assert!(format!("hapi-registry {example}").contains(&path), "{path}:\n{help}");
+        let example = help.split("Example:\n").nth(1).unwrap_or_default();
+        assert!(example.contains(&path), "{path}:\n{help}");
         assert!(help.contains("hard stop: the cluster forbids"), "{path}:\n{help}");
     }
 }
@@ -59,6 +59,11 @@ fn the_verbs_are_those_that_are_documented() {
     publisher-token http
     validate
     import
+    mirror
+    mirror add
+    mirror list
+    mirror status
+    mirror remove
     servers list
     servers search
     servers get
@@ -100,6 +105,7 @@ fn the_verbs_are_those_that_are_documented() {
     cluster transfer-leader
     cluster seal
     backup
+    restore
     restore confirm
     recover
     health
@@ -140,6 +146,8 @@ fn what_cannot_be_is_refused_before_anything_is_sent() {
         ("hapi-registry clients put Billing", "Billing"),
         ("hapi-registry namespaces private a/b", "namespace"),
         ("hapi-registry keys revoke abc", "--reason"),
+        ("hapi-registry mirror remove Official", "Official"),
+        ("hapi-registry mirror add --include a?b", "a?b"),
         ("hapi-registry audit --limit 0", "1.."),
         ("hapi-registry audit --limit 9 --follow", "cannot be used"),
         ("hapi-registry completions tcsh", "fish"),

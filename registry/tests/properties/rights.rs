@@ -80,7 +80,9 @@ fn may(registry: &Registry, Entry { at, by, command, .. }: &Entry) -> bool {
         Command::SessionOpen { .. } | Command::Sealed { .. } | Command::BeginIncarnation { .. } => {
             *by == Principal::System
         }
-        Command::DrainNode(_) | Command::LeaveRoster(_) => live(Role::Operator) || *by == Principal::System,
+        Command::DrainNode(_) | Command::LeaveRoster(_) | Command::Mirror { .. } => {
+            live(Role::Operator) || *by == Principal::System
+        }
         Command::Bootstrap(token) => *by == Principal::ClusterSecret && token.role == Role::Operator,
         Command::Publish(document) | Command::Edit(document) => publishes(document.name().namespace()),
         Command::SetStatus { name, .. } => publishes(name.namespace()),

@@ -5,9 +5,9 @@ use crate::cast::{
     new_token, token, version,
 };
 use hapi_registry_state::{
-    Act, Command, Entry, Governed, Imported, Kid, NodeId, Principal, PublisherGrant, RequestKey,
-    SecretFingerprint, ServerJson, ServerName, SettingsPatch, Status, Subject, Tenant, Timestamp, TokenId,
-    Version,
+    Act, Command, Entry, Governed, Imported, Kid, MirrorId, MirrorPass, MirrorProgress, MirrorSettings,
+    MirrorStep, NodeId, Principal, PublisherGrant, RequestKey, SecretFingerprint, ServerJson, ServerName,
+    SettingsPatch, Status, Subject, Tenant, Timestamp, TokenId, Version,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -52,6 +52,7 @@ fn denial() -> impl Strategy<Value = Command> {
         1 => namespace().prop_map(|namespace| Command::PutNamespace { namespace, private: true }),
         1 => Just(Command::UpdateSettings(verified_only)),
         2 => document().prop_map(Command::Publish),
+        3 => mirror(),
         1 => key_command(),
         1 => node().prop_map(Command::RotateKey),
         1 => node().prop_map(Command::DrainNode),
@@ -145,7 +146,32 @@ fn command() -> impl Strategy<Value = Command> {
         2 => (0..100_u64).prop_map(|index| Command::Sealed { index }),
         1 => give_up(),
         2 => node().prop_map(Command::RotateKey),
+        2 => put_mirror(),
+        1 => mirror_id().prop_map(Command::RemoveMirror),
+        8 => mirror(),
     ]
+}
+
+fn mirror_id() -> impl Strategy<Value = MirrorId> {
+    select(&["m0", "m1"][..]).prop_map(|id| id.parse().unwrap())
+}
+
+fn put_mirror() -> impl Strategy<Value = Command> {
+    let url = select(&["https://one.example", "https://two.example", ""][..]);
+    (mirror_id(), url, 0..4_000_u32).prop_map(|(id, url, interval)| {
+        let (include, exclude) = (Vec::new(), vec!["b.y/*".parse().unwrap()]);
+        Command::PutMirror { id, mirror: MirrorSettings { url: url.into(), include, exclude, interval } }
+    })
+}
+
+/// Rarely a step: most settings that it could be of have never been.
+fn mirror() -> impl Strategy<Value = Command> {
+    let step = (0..100_u64, option::of("[a-z]{1,3}")).prop_map(|(of, cursor)| {
+        let pass = cursor.map(|cursor| MirrorPass { since: None, cursor, began: BEGIN, newest: None });
+        MirrorStep { of, to: MirrorProgress { mark: Some(BEGIN), pass } }
+    });
+    (mirror_id(), vec(imported(), 0..4), option::weighted(0.2, step))
+        .prop_map(|(source, entries, step)| Command::Mirror { source, entries, step })
 }
 
 fn give_up() -> impl Strategy<Value = Command> {

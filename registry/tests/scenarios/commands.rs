@@ -2,12 +2,12 @@
 
 use crate::{
     line::Line,
-    stage::{Stage, seconds},
+    stage::{BEGIN, Stage, seconds},
     world::{Draft, document, public_key},
 };
 use hapi_registry_state::{
-    Act, Command, Governed, Imported, Kid, NewToken, Role, ServerJson, ServerRef, SettingsPatch, Status,
-    Subject, Tenant,
+    Act, Command, Governed, Imported, Kid, MirrorId, MirrorPass, MirrorProgress, MirrorSettings, MirrorStep,
+    NewToken, Role, ServerJson, ServerRef, SettingsPatch, Status, Subject, Tenant,
 };
 use serde_json::Map;
 
@@ -38,6 +38,9 @@ pub(crate) fn read(stage: &mut Stage, verb: &str, line: &mut Line) -> Command {
         "confirm-restore" => Command::ConfirmRestore,
         "give-up" => give_up(stage, line),
         "rotate" => Command::RotateKey(stage.node(&line.word())),
+        "follow" => follow(line),
+        "unfollow" => Command::RemoveMirror(line.parsed()),
+        "mirror" => mirror(stage, line),
         "seal" => Command::Sealed { index: stage.registry.applied() },
         _ => panic!("no such verb: `{verb}`"),
     }
@@ -165,6 +168,41 @@ fn import(stage: &Stage, line: &mut Line) -> Command {
             return Command::Import(entries);
         }
     }
+}
+
+/// `ID URL [include=] [exclude=] [interval=]`.
+fn follow(line: &mut Line) -> Command {
+    let mirror = MirrorSettings {
+        include: parse_all(line.list("include").unwrap_or_default()),
+        exclude: parse_all(line.list("exclude").unwrap_or_default()),
+        interval: line.option("interval").map_or(300, |text| text.parse().unwrap()),
+        url: String::new(),
+    };
+    let (id, url) = (line.parsed(), line.word());
+    Command::PutMirror { id, mirror: MirrorSettings { url, ..mirror } }
+}
+
+/// `ID [cursor=] [mark=] [of=]`, and what it says of one version: `NAME VERSION [status=] [message=] [changed=]`. The
+/// instants are so long after the beginning.
+fn mirror(stage: &Stage, line: &mut Line) -> Command {
+    let source: MirrorId = line.parsed();
+    let instant = |text: String| BEGIN.plus_seconds(seconds(&text));
+    let pass =
+        line.option("cursor").map(|cursor| MirrorPass { since: None, cursor, began: BEGIN, newest: None });
+    let mark = line.option("mark").map(instant);
+    let of = line.option("of").map(|text| text.parse().unwrap());
+    let present = stage.registry.mirror(&source).map_or(0, |mirror| mirror.index);
+    let moves = pass.is_some() || mark.is_some();
+    let step = moves.then(|| MirrorStep { of: of.unwrap_or(present), to: MirrorProgress { mark, pass } });
+    let status = line.option("status").map_or(Status::Active, |text| text.parse().unwrap());
+    let (status_message, updated_at) = (line.option("message"), line.option("changed").map(instant));
+    let mut entries = Vec::new();
+    while line.has_words() {
+        let (document, status_message) = (draft(line), status_message.clone());
+        entries.push(Imported { document, status, status_message, published_at: Some(BEGIN), updated_at });
+        line.flag_next("and");
+    }
+    Command::Mirror { source, entries, step }
 }
 
 fn status(line: &mut Line) -> Command {

@@ -38,6 +38,11 @@ impl Line {
         word.parse().unwrap_or_else(|error| panic!("`{}`: `{word}`: {error}", self.text))
     }
 
+    /// Whether there is a next word.
+    pub(crate) fn has_words(&self) -> bool {
+        !self.words.is_empty()
+    }
+
     /// Whether `word` stands anywhere.
     pub(crate) fn flag(&mut self, word: &str) -> bool {
         let before = self.words.len();

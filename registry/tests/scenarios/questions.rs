@@ -7,8 +7,8 @@ use crate::{
     world::public_key,
 };
 use hapi_registry_state::{
-    Caller, ConnectRequest, EMPTY_CHAIN, Endpoint, GivenUp, Issuer, ListQuery, Listed, Position, Resource,
-    ServerRef, Timestamp, VersionFilter, Viewer,
+    Caller, ConnectRequest, EMPTY_CHAIN, Endpoint, GivenUp, Issuer, ListQuery, Listed, Mirror, MirrorId,
+    Position, Resource, ServerRef, Timestamp, VersionFilter, Viewer,
 };
 
 /// `connect REF [client=] [tenant=] [var:x=] [ttl=] [node=] [key=] [own-key=] by NAME`; with a key of its own a
@@ -181,4 +181,21 @@ pub(crate) fn roster(stage: &mut Stage, line: Line) -> String {
         format!("{node} at {}: {:?}\n", member.http, member.state).to_lowercase()
     };
     stage.registry.roster().map(text).collect()
+}
+
+/// `mirrors`: how far each has come, and how many versions it has brought.
+pub(crate) fn mirrors(stage: &mut Stage, line: Line) -> String {
+    line.end();
+    let after = |at: Timestamp| format!("{} s", at.seconds() - crate::stage::BEGIN.seconds());
+    let text = |(id, mirror): (&MirrorId, &Mirror)| {
+        let (mark, pass) = (mirror.progress.mark, &mirror.progress.pass);
+        let mark = mark.map(|mark| format!(", has all until {}", after(mark)));
+        let pass = pass.as_ref().map(|pass| format!(", is at {}", pass.cursor));
+        let (count, url) = (stage.registry.mirrored_from(id), &mirror.settings.url);
+        format!("{id} {url}: {count} versions{}{}\n", mark.unwrap_or_default(), pass.unwrap_or_default())
+    };
+    match stage.registry.mirrors().map(text).collect::<String>() {
+        text if text.is_empty() => "nobody is followed".into(),
+        text => text,
+    }
 }

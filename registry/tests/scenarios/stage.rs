@@ -13,7 +13,7 @@ use hapi_registry_state::{
 use std::collections::BTreeMap;
 
 /// When every page begins: 2026-01-01T00:00:00Z.
-const BEGIN: Timestamp = Timestamp::from_seconds(1_767_225_600);
+pub(crate) const BEGIN: Timestamp = Timestamp::from_seconds(1_767_225_600);
 
 /// One performance.
 #[derive(Clone)]
@@ -53,6 +53,7 @@ impl Stage {
             "resource" => questions::resource(self, line),
             "roster" => questions::roster(self, line),
             "given-up" => questions::given_up(self, line),
+            "mirrors" => questions::mirrors(self, line),
             _ => self.propose(&verb, line),
         };
         self.named(said)

@@ -1,6 +1,8 @@
 //! What came of a line, as text.
 
-use hapi_registry_state::{Command, Decision, Listed, Outcome, Refusal, Registry, Rejection, Standing};
+use hapi_registry_state::{
+    Command, Decision, Listed, Mirrored, Outcome, Refusal, Registry, Rejection, Standing,
+};
 
 /// An outcome. Rejections are told by their code, and invalid values by what is wrong with them.
 pub(crate) fn outcome(registry: &Registry, command: &Command, outcome: &Outcome) -> String {
@@ -27,7 +29,18 @@ pub(crate) fn outcome(registry: &Registry, command: &Command, outcome: &Outcome)
         (Outcome::Unchanged { since }, _) => format!("unchanged since entry {since}"),
         (Outcome::Repeated { index, .. }, _) => format!("done before, by entry {index}"),
         (Outcome::Rejected(rejection), _) => rejected(rejection),
-        (Outcome::Done | Outcome::Imported(_), _) => "done".into(),
+        (Outcome::Mirrored(results), Command::Mirror { entries, .. }) => {
+            let one = |(entry, result): (&hapi_registry_state::Imported, &Result<Mirrored, Rejection>)| {
+                let (name, version) = (entry.document.name(), entry.document.version());
+                match result {
+                    Ok(mirrored) => format!("{name} {version} {}\n", mirrored.as_str()),
+                    Err(rejection) => format!("{name} {version} {}\n", rejected(rejection)),
+                }
+            };
+            let lines: String = entries.iter().zip(results).map(one).collect();
+            if lines.is_empty() { "done".into() } else { lines }
+        }
+        (Outcome::Done | Outcome::Imported(_) | Outcome::Mirrored(_), _) => "done".into(),
     }
 }
 
@@ -70,6 +83,7 @@ pub(crate) fn listed(listed: &Listed) -> String {
         let reason = governance.reason.as_deref().unwrap_or_default();
         facts.push(format!("{}: {reason}", governance.moderation.as_str()));
     }
+    facts.extend(governance.source.as_ref().map(|source| format!("from {source}")));
     facts.extend((!governance.connectable).then(|| "not connectable".to_owned()));
     format!("{} {}: {}", document.name(), document.version(), facts.join(", "))
 }

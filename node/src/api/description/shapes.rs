@@ -69,6 +69,7 @@ pub(super) fn put(description: &mut Value) {
     body("/v0.1/publish", "post", document());
     body("/v0.1/servers/{server_name}/versions/{version}", "put", document());
     body("/v1/import", "post", import());
+    body("/v1/mirrors/{id}/entries", "post", import());
     body("/v1/settings", "patch", settings());
     body("/v1/tenants/{id}", "put", tenant());
 }
@@ -99,6 +100,10 @@ fn put_fields(schemas: &mut Value) {
     field("SubjectBody", "kind", json!({ "enum": ["server", "version", "namespace", "client", "tenant"] }));
     field("TransferBody", "to", or_null(text(NODE)));
     field("RotateBody", "node", text(NODE));
+    field("MirrorBody", "url", text("^https?://[^?#]+$"));
+    field("MirrorBody", "include", list(GLOB));
+    field("MirrorBody", "exclude", list(GLOB));
+    field("MirrorBody", "interval_seconds", json!({ "type": "integer", "minimum": 1, "maximum": 3_600 }));
 }
 
 /// An Ed25519 public key (RFC 8037).
