@@ -37,7 +37,7 @@ pub(crate) use publish::errors;
 
 use crate::{
     auth::Authenticated, cursor::CursorKeys, feed::Feed, issue::Desk, metrics::Metrics, mirror::Mirrors,
-    problem::Problem, publisher_auth::PublisherAuth, traces,
+    problem::Problem, publisher_auth::PublisherAuth, rankings::Rankings, traces,
 };
 use axum::{
     Router,
@@ -73,6 +73,8 @@ pub(crate) struct Api {
     /// What publishers prove themselves by, beside API tokens.
     pub(crate) publisher_auth: PublisherAuth,
     pub(crate) metrics: Arc<Metrics>,
+    /// What was searched for lately.
+    pub(crate) rankings: Rankings,
     /// Places for documents that strangers have judged.
     pub(crate) validations: Semaphore,
     /// Places for backups that are being taken here.

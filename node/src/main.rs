@@ -29,6 +29,7 @@ mod outbound;
 mod problem;
 mod publisher_auth;
 mod publisher_token;
+mod rankings;
 mod rotation;
 mod secret_files;
 mod serve;

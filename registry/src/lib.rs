@@ -66,7 +66,7 @@ pub use query::{Governance, ListQuery, Listed, Page, Position, VersionFilter, Vi
 pub use request_key::RequestKey;
 pub use resource::Resource;
 pub use roster::{Member, MemberState, NodeId};
-pub use search::Rank;
+pub use search::{Rank, Ranking};
 pub use server::{Published, Server, Status};
 pub use server_json::{
     ConnectMetadata, Issue, IssueKind, Parsed, Remote, Rules, ServerJson, Severity, Strictness, Transport,

@@ -1,8 +1,8 @@
 //! Reading the catalog: lists, versions, one version; each only as far as the viewer may see.
 
 use crate::{
-    Caller, Governed, MirrorId, Published, Rank, Registry, Right, Server, ServerName, Standing, Status,
-    Tenant, Timestamp, Transport, Version, search::Found,
+    Caller, Governed, MirrorId, Published, Rank, Ranking, Registry, Right, Server, ServerName, Standing,
+    Status, Tenant, Timestamp, Transport, Version, search::Found,
 };
 use std::{ops::Bound, sync::Arc};
 
@@ -108,23 +108,41 @@ impl Registry {
     /// A page of the catalog, ordered by name and then by version; in a search, the best match first, and each
     /// server's versions together.
     pub fn list(&self, query: &ListQuery, viewer: Viewer<'_>) -> Page {
-        let after = query.after.as_ref();
         match &query.search {
             None => {
+                let after = query.after.as_ref();
                 let first = after.map_or(Bound::Unbounded, |after| Bound::Included(after.name.clone()));
                 let servers = self.servers.range((first, Bound::Unbounded));
                 self.page(servers.map(|(name, server)| (None, name, server)), query, viewer)
             }
-            Some(words) => {
-                let behind = |found: &Found| after.is_none_or(|after| found >= &after.found());
-                let found = self.search.find(words).filter(behind);
-                let servers = found.filter_map(|found| {
-                    let (name, server) = self.servers.get_key_value(&found.name)?;
-                    Some((Some(found.rank.0), name, server))
-                });
-                self.page(servers, query, viewer)
-            }
+            Some(words) => self.page_of(self.search.find(words), query, viewer),
         }
+    }
+
+    /// The servers that match `question` best. It holds while [`Self::still_ranks`] says so.
+    pub fn rank(&self, question: &str) -> Ranking {
+        self.search.rank(question)
+    }
+
+    /// Whether a ranking that was made earlier, or later, is what [`Self::rank`] would say.
+    pub fn still_ranks(&self, ranking: &Ranking) -> bool {
+        self.search.still_ranks(ranking)
+    }
+
+    /// What [`Self::list`] answers to a search whose ranking is known.
+    pub fn list_ranked(&self, ranking: &Ranking, query: &ListQuery, viewer: Viewer<'_>) -> Page {
+        let page = self.page_of(ranking.found(), query, viewer);
+        if page.next.is_some() || ranking.is_whole() { page } else { self.list(query, viewer) }
+    }
+
+    fn page_of(&self, found: impl Iterator<Item = Found>, query: &ListQuery, viewer: Viewer<'_>) -> Page {
+        let after = query.after.as_ref().map(Position::found);
+        let behind = |found: &Found| after.as_ref().is_none_or(|after| found >= after);
+        let servers =
+            found.filter(behind).map(|found| (found.rank.0, self.servers.get_key_value(&found.name)));
+        let known =
+            servers.filter_map(|(rank, known)| known.map(|(name, server)| (Some(rank), name, server)));
+        self.page(known, query, viewer)
     }
 
     fn page<'a>(

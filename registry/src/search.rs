@@ -9,11 +9,13 @@
 mod index;
 mod postings;
 mod query;
+mod ranking;
 mod vocabulary;
 mod words;
 
 pub(crate) use index::SearchIndex;
 pub(crate) use query::Found;
+pub use ranking::Ranking;
 
 /// How well a server matches: the higher, the better. The upper bits say how it matches its name, the lower ones how
 /// much its words weigh.

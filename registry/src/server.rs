@@ -181,7 +181,7 @@ impl Registry {
     }
 
     pub(crate) fn put_server(&mut self, name: ServerName, server: Server) {
-        self.search.update(&name, self.servers.get(&name).map(|former| &**former), &server);
+        self.search.update(self.applied, &name, self.servers.get(&name).map(|former| &**former), &server);
         self.servers.insert(name, Arc::new(server));
     }
 

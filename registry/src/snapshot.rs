@@ -243,7 +243,7 @@ impl Registry {
     /// With what no record carries, since it follows from the others.
     fn indexed(mut self) -> Self {
         for (name, server) in &self.servers {
-            self.search.update(name, None, server);
+            self.search.update(self.applied, name, None, server);
         }
         self
     }

@@ -66,7 +66,7 @@ pub(crate) async fn search(
     RawQuery(query): RawQuery,
 ) -> Result<Json<SearchAnswer>, Problem> {
     let mut query = parse(&api, query.as_deref().unwrap_or_default())?;
-    let Page { items, next } = api.replica.state().list(&query, reader.viewer());
+    let Page { items, next } = api.rankings.list(&api.replica.state(), &query, reader.viewer());
     query.after = next;
     let servers: Vec<_> = items.iter().filter_map(Match::new).collect();
     let metadata = ListMetadata::new(api.cursors().write(&query), servers.len());

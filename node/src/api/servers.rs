@@ -153,7 +153,7 @@ pub(crate) async fn list(
 ) -> Result<Json<ServerList>, Problem> {
     let parameters = Parameters::parse(query.as_deref().unwrap_or_default())?;
     let mut query = parameters.into_query(&api)?;
-    let Page { items, next } = api.replica.state().list(&query, reader.viewer());
+    let Page { items, next } = api.rankings.list(&api.replica.state(), &query, reader.viewer());
     query.after = next;
     Ok(Json(ServerList::new(&items, api.cursors().write(&query))))
 }

@@ -13,6 +13,8 @@ pub(crate) struct SearchIndex {
     /// The servers; their places here are their numbers.
     pub(super) servers: Vector<Indexed>,
     numbers: OrdMap<ServerName, u32>,
+    /// The index of an entry since which all of this is as it is.
+    pub(super) changed_at: u64,
 }
 
 /// A server, and what orders it among equals at first sight.
@@ -23,12 +25,13 @@ pub(super) struct Indexed {
 }
 
 impl SearchIndex {
-    /// Takes note that the server `name` was `former` and is `now`.
-    pub(crate) fn update(&mut self, name: &ServerName, former: Option<&Server>, now: &Server) {
+    /// Takes note that the server `name` was `former` and is `now`, by the entry at `index`.
+    pub(crate) fn update(&mut self, index: u64, name: &ServerName, former: Option<&Server>, now: &Server) {
         let (former, now) = (former.and_then(described_by), described_by(now));
         if former == now {
             return;
         }
+        self.changed_at = index;
         let server = self.number(name);
         let old = former.map(words::of_server).unwrap_or_default();
         let new = now.map(words::of_server).unwrap_or_default();
