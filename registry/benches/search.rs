@@ -14,7 +14,8 @@ const SERVERS: usize = 100_000;
 const WORDS: &[&str] = &["server", "data", "search", "weather", "postgres", "calendar", "payments", "tides"];
 
 fn document(number: usize) -> ServerJson {
-    let words: Vec<_> = (0..WORDS.len()).filter(|at| number % (2 << at) == 0).map(|at| WORDS[at]).collect();
+    let words: Vec<_> =
+        (0..WORDS.len()).filter(|at| number.is_multiple_of(2 << at)).map(|at| WORDS[at]).collect();
     let text = format!(
         r#"{{"name":"io.github.user{}/tool-{number}-mcp","version":"1.0.0","description":"Does {} {number}"}}"#,
         number / 3,

@@ -3,6 +3,8 @@
 
 #[path = "invariants/a_budget_is_known_exactly_while_there_is_one.rs"]
 mod a_budget_is_known_exactly_while_there_is_one;
+#[path = "invariants/a_ranking_holds_while_it_says_so.rs"]
+mod a_ranking_holds_while_it_says_so;
 #[path = "invariants/a_resource_leads_to_its_owner_alone.rs"]
 mod a_resource_leads_to_its_owner_alone;
 #[path = "invariants/a_revoked_subject_never_connects.rs"]
@@ -66,6 +68,7 @@ fn after_every_entry(step: &Step<'_>) {
     latest_is_the_highest_that_is_not_deleted::check(step.after);
     every_client_is_known_and_so_is_its_tenant::check(step.after);
     a_budget_is_known_exactly_while_there_is_one::check(step.after);
+    a_ranking_holds_while_it_says_so::check(step);
 }
 
 fn at_the_end(registry: &Registry) {
