@@ -3,7 +3,11 @@
 use crate::{Command, Entry, Outcome, Principal, Registry, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    cmp::Ordering::{Greater, Less},
+    collections::BTreeMap,
+    sync::Arc,
+};
 
 /// The hash of a chain without records.
 pub const EMPTY_CHAIN: [u8; 32] = [0; 32];
@@ -84,8 +88,8 @@ impl Registry {
     /// The part of the chain behind `index`, oldest first.
     pub fn audit_records_after(&self, index: u64) -> impl Iterator<Item = &AuditRecord> {
         // Indexes rise along the chain; an entry leaves at most one record.
-        let from = self.audit.binary_search_by(|record| record.index.cmp(&(index + 1)));
-        let from = from.unwrap_or_else(|place| place);
+        let behind = |record: &Arc<AuditRecord>| if record.index > index { Greater } else { Less };
+        let from = self.audit.binary_search_by(behind).unwrap_or_else(|place| place);
         self.audit.focus().narrow(from..).into_iter().map(|record| &**record)
     }
 

@@ -28,13 +28,15 @@ pub(super) fn complete(mut description: Value) -> Value {
 fn describe(path: &str, method: &str, operation: &mut Value) {
     operation["operationId"] = json!(operation_id(path, method));
     operation["security"] = security(path, method);
-    if let Some(responses) = operation["responses"].as_object_mut() {
+    // Asked for by index, what is missing would come to be, as null.
+    if let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) {
         responses.values_mut().for_each(tell_problems_apart);
         if !path.starts_with("/oauth2/") && !responses.contains_key("default") {
             responses.insert("default".into(), problem());
         }
     }
-    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+    for parameter in parameters.into_iter().flatten() {
         shapes::put_parameter(path, parameter);
     }
 }
@@ -60,7 +62,7 @@ fn security(path: &str, method: &str) -> Value {
 
 /// Problems have a media type of their own (RFC 9457).
 fn tell_problems_apart(response: &mut Value) {
-    let Some(content) = response["content"].as_object_mut() else { return };
+    let Some(content) = response.get_mut("content").and_then(Value::as_object_mut) else { return };
     let is_problem = |body: &Value| body["schema"]["$ref"] == "#/components/schemas/Problem";
     if content.get("application/json").is_some_and(is_problem)
         && let Some(body) = content.remove("application/json")

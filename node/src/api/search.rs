@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 /// What fits into a prompt beside the question.
 const DEFAULT_LIMIT: usize = 10;
 
-/// The longest question, in bytes.
+/// The longest question, in characters.
 const MAX_QUERY: usize = 1_000;
 
 /// What was found.
@@ -54,7 +54,7 @@ impl Match {
 #[utoipa::path(
     get, path = "/v1/servers", tag = "catalog",
     params(
-        ("query" = String, Query, description = "the words, at most 1,000 bytes; words such as `mcp` and `server` do not count beside others", max_length = 1000),
+        ("query" = String, Query, description = "the words, at most 1,000 characters; words such as `mcp` and `server` do not count beside others", max_length = 1000),
         ("limit" = Option<u32>, Query, description = "default 10", minimum = 1, maximum = 100),
         ("cursor" = Option<String>, Query, description = "`metadata.nextCursor` of the page before"),
     ),
@@ -91,8 +91,8 @@ fn parse(api: &Api, text: &str) -> Result<ListQuery, Problem> {
     }
     let words = words.filter(|words| !words.trim().is_empty());
     let words = words.ok_or_else(|| Problem::invalid("`query` is missing: say what to look for"))?;
-    if words.len() > MAX_QUERY {
-        return Err(Problem::invalid(format!("`query` is longer than {MAX_QUERY} bytes")));
+    if words.chars().count() > MAX_QUERY {
+        return Err(Problem::invalid(format!("`query` is longer than {MAX_QUERY} characters")));
     }
     Ok(ListQuery { limit: most, search: Some(words), version: VersionFilter::Latest, ..ListQuery::default() })
 }

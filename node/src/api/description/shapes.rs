@@ -43,6 +43,7 @@ pub(super) fn put_parameter(path: &str, parameter: &mut Value) {
         "after" | "since" | "index" => (index(), None),
         "namespace" => (json!({ "type": "string", "pattern": NAMESPACE, "maxLength": 198 }), None),
         "subject" => (text(SUBJECT), None),
+        "query" => (json!({ "type": "string", "pattern": "\\S", "maxLength": 1_000 }), Some("weather")),
         "limit" => {
             let most = if path.contains("servers") { 100 } else { 1_000 };
             (json!({ "type": "integer", "minimum": 1, "maximum": most }), None)

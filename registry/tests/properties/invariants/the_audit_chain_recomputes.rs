@@ -23,4 +23,11 @@ pub(crate) fn check(registry: &Registry) {
     assert_eq!(head, registry.audit_head());
     let indexes: Vec<_> = registry.audit_records().map(|record| record.index).collect();
     assert!(indexes.is_sorted_by(|a, b| a < b), "{indexes:?}");
+    for after in indexes.iter().copied().chain([0, u64::MAX]) {
+        let behind: Vec<_> = registry.audit_records_after(after).map(|record| record.index).collect();
+        assert!(
+            behind.iter().eq(indexes.iter().filter(|index| **index > after)),
+            "behind {after}: {behind:?}"
+        );
+    }
 }
