@@ -168,7 +168,8 @@ fn poll_once(commit: impl Future<Output = Result<(), Unavailable>>) -> Poll<Resu
 
 /// Drops while the line waits.
 fn abandon(commit: impl Future<Output = Result<(), Unavailable>>) {
-    assert_eq!(poll_once(commit), Poll::Pending);
+    // A thread that writes may be done before the first look.
+    assert_ne!(poll_once(commit), Poll::Ready(Err(Unavailable)));
 }
 
 #[tokio::test]
