@@ -54,8 +54,8 @@ impl Match {
 #[utoipa::path(
     get, path = "/v1/servers", tag = "catalog",
     params(
-        ("query" = String, Query, description = "the words, at most 1,000 characters; words such as `mcp` and `server` do not count beside others", max_length = 1000),
-        ("limit" = Option<u32>, Query, description = "default 10", minimum = 1, maximum = 100),
+        ("query" = String, Query, description = "the words, at most 1,000 characters; words such as `mcp` and `server` do not count beside others"),
+        ("limit" = Option<u32>, Query, description = "default 10"),
         ("cursor" = Option<String>, Query, description = "`metadata.nextCursor` of the page before"),
     ),
     responses((status = 200, body = SearchAnswer), (status = "default", body = ProblemBody))

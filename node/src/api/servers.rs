@@ -138,7 +138,7 @@ impl ListMetadata {
     get, path = "/servers", tag = "catalog",
     params(
         ("cursor" = Option<String>, Query, description = "`metadata.nextCursor` of the page before; it carries the filter"),
-        ("limit" = Option<u32>, Query, description = "default 30", minimum = 1, maximum = 100),
+        ("limit" = Option<u32>, Query, description = "default 30"),
         ("updated_since" = Option<String>, Query, description = "RFC 3339; only what changed later, deleted ones included"),
         ("search" = Option<String>, Query, description = "words of name, title and description, whatever the case"),
         ("version" = Option<String>, Query, description = "`latest`, or an exact version"),
