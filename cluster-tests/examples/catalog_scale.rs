@@ -6,7 +6,9 @@
 //! the other, to the two nodes in turn. `HAPI_BINARY` names an optimised build.
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a program for measurements")]
 
-use hapi_cluster_tests::{Cluster, Door, Options, boot_ns, document, entries_like, ms_between, real_entries};
+use hapi_cluster_tests::{
+    Cluster, Door, Options, boot_ns, document, entries_like, ms_between, publish_all, real_entries,
+};
 use serde_json::{Value, json};
 use std::{
     process::ExitCode,
@@ -149,13 +151,14 @@ async fn snapshot(catalog: &Catalog, rounds: usize) -> bool {
     let server = "ai.scale/connectable";
     cluster.publisher(0).post("/v0/publish", &document(server, "1.0.0")).await.ok();
     let mut calm = connects(&door, server, rounds, || false).await;
-    let built = AtomicBool::new(false);
+    let (built, publisher, mut number) = (AtomicBool::new(false), cluster.publisher(0), 0);
     let (mut busy, ()) =
         tokio::join!(connects(&door, server, usize::MAX, || built.load(Ordering::Relaxed)), async {
             let before = snapshots(cluster).await;
             while snapshots(cluster).await < before + 1.0 {
                 // Any entry counts.
-                cluster.operator(0).post("/v1/cluster/checkpoint", &json!({})).await.ok();
+                publish_all(&publisher, &[document("ai.scale/growing", &format!("1.0.{number}"))]).await;
+                number += 1;
             }
             built.store(true, Ordering::Relaxed);
         });

@@ -281,6 +281,7 @@ async fn start_replica(
             max_voters: config.cluster.max_voters,
             dead_node_grace_ms: config.cluster.dead_node_grace_ms,
             disk_reserve_bytes: config.disk.reserve_bytes,
+            ..RaftTuning::default()
         },
         rules: faults::rules(),
         version: env!("CARGO_PKG_VERSION").into(),

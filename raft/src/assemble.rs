@@ -60,14 +60,15 @@ pub(crate) async fn assemble(
     let published = Arc::new(Published::default());
     let terms = Terms::new(Duration::from_millis(config.facts.lease_duration_ms));
     let seat = Arc::new(Seat::new(config.rules, terms, counters.lease_drops.clone()));
-    let machine = open_machine(storage.snapshots.clone(), &published, &seat, &counters).await?;
+    let shelf = open_shelf(storage.snapshots.clone()).await?;
+    let machine = machine(shelf.clone(), &published, &seat, &counters);
     let network = Network { pool: pool.clone(), snapshots_sent: counters.snapshots_sent.clone() };
     let engine = config.tuning.engine("hapi").map_err(|error| StartError::Config(error.to_string()))?;
     let raft = Raft::new(identity.id, Arc::new(engine), network, storage.log.clone(), machine).await;
     let raft = raft.map_err(|error| StartError::Raft(error.to_string()))?;
     // From the first message on it is clear who is a member.
     directory.set_own(roll(&raft.metrics().borrow_watched().membership_config));
-    let parts = Parts { desk, directory, pool, published, terms, seat, counters, raft };
+    let parts = Parts { desk, directory, pool, published, terms, seat, shelf, counters, raft };
     Ok(connect(config, environment, identity.id, parts, storage))
 }
 
@@ -75,18 +76,12 @@ async fn open_shelf(store: SnapshotStore) -> Result<Shelf, StartError> {
     spawn_blocking(move || Shelf::open(store)).await?.map_err(StartError::Snapshot)
 }
 
-async fn open_machine(
-    store: SnapshotStore,
-    published: &Arc<Published>,
-    seat: &Arc<Seat>,
-    counters: &Counters,
-) -> Result<Machine, StartError> {
-    let shelf = open_shelf(store).await?;
+fn machine(shelf: Shelf, published: &Arc<Published>, seat: &Arc<Seat>, counters: &Counters) -> Machine {
     let counters = SnapshotCounters {
         built: counters.snapshots_built.clone(),
         installed: counters.snapshots_installed.clone(),
     };
-    Ok(Machine::new(shelf, published.clone(), seat.clone(), counters))
+    Machine::new(shelf, published.clone(), seat.clone(), counters)
 }
 
 struct Parts {
@@ -96,6 +91,7 @@ struct Parts {
     published: Arc<Published>,
     terms: Terms,
     seat: Arc<Seat>,
+    shelf: Shelf,
     counters: Counters,
     raft: Raft,
 }
@@ -107,7 +103,7 @@ fn connect(
     parts: Parts,
     storage: &Storage<TypeConfig>,
 ) -> Arc<Node> {
-    let Parts { desk, directory, pool, published, terms, seat, counters, raft } = parts;
+    let Parts { desk, directory, pool, published, terms, seat, shelf, counters, raft } = parts;
     let fitness = Fitness::new(&config.data_dir, config.tuning.disk_reserve_bytes, environment.clocks());
     Arc::new_cyclic(|node: &Weak<Node>| Node {
         id,
@@ -128,6 +124,7 @@ fn connect(
         pool,
         published,
         desk,
+        shelf,
         arrival: Arrival::new(storage.snapshots.clone()),
         last_instant: tokio::sync::Mutex::new(Timestamp(0)),
         own_rounds: own_rounds(node.clone(), &counters),

@@ -66,6 +66,11 @@ pub struct RaftTuning {
     /// So many entries before the newest snapshot stay in the log, for followers that lag a little. A
     /// follower that lags by more than twice as many gets a snapshot.
     pub keep_entries: u64,
+    /// A snapshot is built as well when the entries behind the last one have more bytes than this, and than a quarter of
+    /// that snapshot.
+    pub snapshot_bytes: u64,
+    /// Entries that a snapshot covers stay in the log only as far as the log has no more bytes than this.
+    pub keep_bytes: u64,
     /// How long one transfer and installation of a snapshot may take before it is started again. What
     /// has arrived is kept, so that the next try goes on where this one ended.
     pub install_timeout_ms: u64,
@@ -87,6 +92,8 @@ impl Default for RaftTuning {
             election_timeout_max_ms: 800,
             snapshot_entries: 20_000,
             keep_entries: 20_000,
+            snapshot_bytes: 16 << 20,
+            keep_bytes: 4 << 20,
             install_timeout_ms: 60_000,
             promote_after_ms: 10_000,
             // More would make every commit wait for more disks, and five survive the loss of two.

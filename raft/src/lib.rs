@@ -13,6 +13,7 @@ mod autopilot;
 mod backup;
 mod bootstrap;
 mod certificate;
+mod compaction;
 mod config;
 mod counters;
 mod directory;

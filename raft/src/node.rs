@@ -11,7 +11,7 @@ use crate::{
     machine::Published,
     peer::{message::Hello, pool::Pool},
     read_index::{ReadError, Round, Rounds},
-    snapshot::arrival::Arrival,
+    snapshot::{arrival::Arrival, shelf::Shelf},
     tls::Tls,
     types::{PeerNode, Raft, StoredMembership, TypeConfig},
 };
@@ -81,6 +81,8 @@ pub(crate) struct Node {
     pub(crate) pool: Arc<Pool>,
     pub(crate) published: Arc<Published>,
     pub(crate) desk: Desk,
+    /// The snapshot files.
+    pub(crate) shelf: Shelf,
     pub(crate) arrival: Arrival,
     /// The instant of the last entry that was handed to Raft, held while the next one is handed over, so
     /// that instants follow the order of the log.

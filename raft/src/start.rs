@@ -6,7 +6,7 @@ use crate::{
     autopilot,
     backup::{check_finished, note_secrets},
     certificate::Subject,
-    fitness,
+    compaction, fitness,
     formation::{driver, phase::Phase},
     identity::{Identity, IdentityError},
     lease::{presiding, renewal, sealing, seat::Loss},
@@ -91,6 +91,7 @@ pub(crate) async fn start(
     let facts = config.facts.clone();
     let node = assemble(config, environment, &storage, &identity, &tls).await?;
     check_facts(&storage.meta, &facts, matches!(node.desk.phase(), Phase::Searching)).await?;
+    tokio::spawn(compaction::run(node.clone(), storage.log.clone()));
     spawn_tasks(&node, listener, tls, storage.failure());
     Ok(Started { node, storage })
 }

@@ -4,9 +4,9 @@
 //! and what is asked for. Nothing is judged before the state is captured.
 
 use crate::{
-    Caller, ClientId, Endpoint, ExpandError, Governed, KeyState, Kid, NodeId, PresentedToken, Published,
-    Registry, Right, Server, ServerName, ServerRef, Standing, Status, Subject, Tenant, TenantId, Timestamp,
-    Transport, Version,
+    Caller, ClientId, Endpoint, ExpandError, Governed, KeptServerJson, KeyState, Kid, NodeId, PresentedToken,
+    Published, Registry, Remote, Right, Server, ServerName, ServerRef, Standing, Status, Subject, Tenant,
+    TenantId, Timestamp, Transport, Version, server_json::Endpoints,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -188,7 +188,8 @@ impl Registry {
         let (server, published) = self.find(&request.server, tenant)?;
         let verified = self.check_server(published, tenant)?;
         let document = &published.document;
-        let endpoint = self.endpoint(published, &request.variables)?;
+        let Endpoints { remotes, connect } = document.endpoints();
+        let endpoint = self.endpoint(document, &remotes, &request.variables)?;
         Ok(Decision {
             client,
             tenant: caller.tenant,
@@ -196,8 +197,8 @@ impl Registry {
             version: document.version().clone(),
             verified,
             endpoint,
-            jwks_uri: document.connect().jwks_uri.clone(),
-            tls_pin_sha256: document.connect().tls_pin_sha256.clone(),
+            jwks_uri: connect.jwks_uri,
+            tls_pin_sha256: connect.tls_pin_sha256,
             ttl: self.settings.ttl(request.ttl),
             warnings: self.warnings(server, published),
             incarnation: self.incarnation,
@@ -293,11 +294,11 @@ impl Registry {
 
     fn endpoint(
         &self,
-        published: &Published,
+        document: &KeptServerJson,
+        remotes: &[Remote],
         variables: &BTreeMap<String, String>,
     ) -> Result<Endpoint, Refusal> {
-        let document = &published.document;
-        let remote = document.remotes().iter().find(|remote| remote.transport == Transport::StreamableHttp);
+        let remote = remotes.iter().find(|remote| remote.transport == Transport::StreamableHttp);
         let remote = remote.ok_or_else(|| {
             Refusal::TransportNotSupported(document.name().clone(), document.version().clone())
         })?;

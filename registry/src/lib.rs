@@ -42,6 +42,7 @@ mod tenant;
 mod timestamp;
 mod token;
 mod version;
+mod versions;
 
 pub use audit::{AuditRecord, EMPTY_CHAIN};
 pub use client::Client;
@@ -69,8 +70,8 @@ pub use roster::{Member, MemberState, NodeId};
 pub use search::{Rank, Ranking};
 pub use server::{Published, Server, Status};
 pub use server_json::{
-    ConnectMetadata, Issue, IssueKind, Parsed, Remote, Rules, ServerJson, Severity, Strictness, Transport,
-    Variable, validate,
+    ConnectMetadata, Issue, IssueKind, KeptServerJson, Parsed, Remote, Rules, ServerJson, Severity,
+    Strictness, Transport, Variable, validate,
 };
 pub use settings::{Governed, Settings, SettingsPatch};
 pub use signing_key::{KeyState, Kid, PublicKey, SigningKey};
@@ -79,3 +80,4 @@ pub use tenant::Tenant;
 pub use timestamp::Timestamp;
 pub use token::{NewToken, PresentedToken, Token, TokenHash, TokenId, TokenTextError, mint};
 pub use version::{Version, VersionError};
+pub use versions::Versions;

@@ -215,7 +215,7 @@ impl Registry {
     fn mirror_one(&mut self, source: &MirrorId, entry: &Imported) -> Result<Mirrored, Rejection> {
         let outcome = self.mirroring(source, entry)?;
         match outcome {
-            Mirrored::Added => self.insert_version(self.taken(entry))?,
+            Mirrored::Added => self.insert_version(&entry.document, self.taken(entry))?,
             Mirrored::Updated | Mirrored::Deleted => self.renew(entry),
             Mirrored::Unchanged | Mirrored::Kept | Mirrored::Absent => return Ok(outcome),
         }
@@ -287,7 +287,7 @@ impl Registry {
     fn taken(&self, entry: &Imported) -> Published {
         let published_at = entry.published_at.map_or(self.at, |at| at.min(self.at));
         Published {
-            document: entry.document.clone(),
+            document: (&entry.document).into(),
             status: entry.status,
             status_message: entry.status_message.clone(),
             status_changed_at: said_at(entry).map_or(published_at, |at| at.min(self.at)),
@@ -319,7 +319,7 @@ impl Registry {
             let (name, version) = (entry.document.name().to_string(), entry.document.version().to_string());
             return Err(Rejection::Immutable { name, version, part: part.to_owned() });
         }
-        let renewed = Published { document: entry.document.clone(), ..self.restated(published, entry) };
+        let renewed = Published { document: (&entry.document).into(), ..self.restated(published, entry) };
         check_carried(&Arc::new(renewed.clone()))?;
         Ok(renewed)
     }

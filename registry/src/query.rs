@@ -2,7 +2,7 @@
 
 use crate::{
     Caller, Governed, MirrorId, Published, Rank, Ranking, Registry, Right, Server, ServerName, Standing,
-    Status, Tenant, Timestamp, Transport, Version, search::Found,
+    Status, Tenant, Timestamp, Version, search::Found,
 };
 use std::{ops::Bound, sync::Arc};
 
@@ -156,7 +156,7 @@ impl Registry {
             if !self.visible(name, viewer) {
                 continue;
             }
-            for (version, published) in &server.versions {
+            for (version, published) in server.versions.iter() {
                 let after = query.after.as_ref();
                 let before = after.is_some_and(|after| after.name == *name && *version <= after.version);
                 if before || !matches_query(query, server, version) {
@@ -243,7 +243,6 @@ impl Registry {
         let (name, version) = (published.document.name(), published.document.version());
         let (moderation, record) = self.standing(name, version);
         let status = if moderation == Standing::None { published.status } else { Status::Deleted };
-        let http = |remote: &crate::Remote| remote.transport == Transport::StreamableHttp;
         let verified = self.is_verified(name, version);
         let last_act = self.last_act(name, version);
         let reachable = status != Status::Deleted && (verified || self.settings.governed == Governed::All);
@@ -253,7 +252,7 @@ impl Registry {
             reason: record.map(|record| record.reason.clone()),
             // What was lifted changed too: who follows by `updated_since` must hear of it.
             changed_at: last_act.map_or(Timestamp::default(), |act| act.at).max(published.status_changed_at),
-            connectable: reachable && published.document.remotes().iter().any(http),
+            connectable: reachable && published.document.is_streamable(),
             index: last_act.map_or(0, |act| act.index).max(published.index),
             source: self.source(name, version).cloned(),
         };

@@ -34,8 +34,8 @@ type Reached<'a> = (&'a Version, BTreeMap<String, String>);
 
 /// The version, if it is the one that a connect to `endpoint` would reach.
 fn reached<'a>(server: &'a Server, version: &Version, endpoint: &Endpoint) -> Option<Reached<'a>> {
-    let (version, published) = server.versions.get_key_value(version)?;
-    Some((version, values(published, endpoint)?))
+    let published = server.versions.get(version)?;
+    Some((published.document.version(), values(published, endpoint)?))
 }
 
 fn latest_reached<'a>(server: &'a Server, endpoint: &Endpoint) -> Option<Reached<'a>> {
@@ -56,8 +56,8 @@ fn rank(a: &Version, x: &Published, b: &Version, y: &Published) -> Ordering {
 /// The values with which the version's remote becomes `endpoint`. A connect takes the first remote of this
 /// transport; another one is not reached by name, and so is none.
 fn values(published: &Published, endpoint: &Endpoint) -> Option<BTreeMap<String, String>> {
-    let mut remotes = published.document.remotes().iter();
-    let remote = remotes.find(|remote| remote.transport == Transport::StreamableHttp)?;
+    let remotes = published.document.remotes();
+    let remote = remotes.iter().find(|remote| remote.transport == Transport::StreamableHttp)?;
     let values = remote.url.values(endpoint, &remote.variables)?;
     // The way back is the judge: whatever was read out of the URL must make just this URL again.
     let again = remote.url.expand(&values, &remote.variables).ok()?;

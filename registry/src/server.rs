@@ -1,10 +1,9 @@
 //! Servers, their immutable versions and the publisher's own status.
 
 use crate::{
-    Imported, Namespace, Outcome, Principal, Registry, Rejection, Right, ServerJson, ServerName, Subject,
-    Timestamp, Version, snapshot,
+    Imported, KeptServerJson, Namespace, Outcome, Principal, Registry, Rejection, Right, ServerJson,
+    ServerName, Subject, Timestamp, Version, Versions, snapshot,
 };
-use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 use std::{str::FromStr, sync::Arc};
 
@@ -58,8 +57,8 @@ impl FromStr for Status {
 /// One version: the document never changes, the status may.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Published {
-    /// The document.
-    pub document: ServerJson,
+    /// The document, put away.
+    pub document: KeptServerJson,
     /// What the publisher says of it.
     pub status: Status,
     /// Why, if the publisher said.
@@ -74,11 +73,19 @@ pub struct Published {
     pub index: u64,
 }
 
+impl Published {
+    /// With `name`, which is the same, in the one piece of memory that all versions of a server share.
+    pub(crate) fn under(mut self, name: &ServerName) -> Self {
+        self.document.share_name(name);
+        self
+    }
+}
+
 /// All versions of one name.
 #[derive(Clone, Debug, Default)]
 pub struct Server {
     /// By version, in the order of their text.
-    pub versions: OrdMap<Version, Arc<Published>>,
+    pub versions: Versions,
     /// The version that `latest` means; none when all are deleted.
     pub latest: Option<Version>,
     /// The highest stable version that is not deleted. Kept like `latest`, since every connect asks for it.
@@ -110,7 +117,7 @@ impl Server {
     pub(crate) fn add(&mut self, published: Arc<Published>) {
         let version = published.document.version().clone();
         let counts = published.status != Status::Deleted;
-        self.versions.insert(version.clone(), published);
+        self.versions.insert(published);
         if counts && version.is_stable() && self.outranks(&version, self.stable.as_ref()) {
             self.stable = Some(version.clone());
         }
@@ -122,7 +129,7 @@ impl Server {
     /// Replaces versions. The highest ones are searched for once, after all, since that looks at every version.
     pub(crate) fn replace(&mut self, changed: impl IntoIterator<Item = Arc<Published>>) {
         for published in changed {
-            self.versions.insert(published.document.version().clone(), published);
+            self.versions.insert(published);
         }
         self.latest = self.highest(|_| true).cloned();
         self.stable = self.highest(|published| published.document.version().is_stable()).cloned();
@@ -133,15 +140,18 @@ impl Registry {
     pub(crate) fn publish(&mut self, by: &Principal, document: &ServerJson) -> Result<Outcome, Rejection> {
         self.require_namespace(by, &document.name().namespace())?;
         let at = self.at;
-        self.insert_version(Published {
-            document: document.clone(),
-            status: Status::Active,
-            status_message: None,
-            status_changed_at: at,
-            published_at: at,
-            updated_at: at,
-            index: self.applied,
-        })?;
+        self.insert_version(
+            document,
+            Published {
+                document: document.into(),
+                status: Status::Active,
+                status_message: None,
+                status_changed_at: at,
+                published_at: at,
+                updated_at: at,
+                index: self.applied,
+            },
+        )?;
         Ok(Outcome::Done)
     }
 
@@ -154,24 +164,34 @@ impl Registry {
         check_message(entry.status, entry.status_message.as_deref())?;
         let published_at = entry.published_at.unwrap_or(self.at);
         let updated_at = entry.updated_at.unwrap_or(published_at);
-        self.insert_version(Published {
-            document: entry.document.clone(),
-            status: entry.status,
-            status_message: entry.status_message.clone(),
-            status_changed_at: updated_at,
-            published_at,
-            updated_at,
-            index: self.applied,
-        })
+        self.insert_version(
+            &entry.document,
+            Published {
+                document: (&entry.document).into(),
+                status: entry.status,
+                status_message: entry.status_message.clone(),
+                status_changed_at: updated_at,
+                published_at,
+                updated_at,
+                index: self.applied,
+            },
+        )
     }
 
-    pub(crate) fn insert_version(&mut self, published: Published) -> Result<(), Rejection> {
-        let published = Arc::new(published);
-        let name = published.document.name().clone();
-        let mut server = self.servers.get(&name).map(|server| (**server).clone()).unwrap_or_default();
-        self.check_new_version(&server, &published.document)?;
+    pub(crate) fn insert_version(
+        &mut self,
+        document: &ServerJson,
+        published: Published,
+    ) -> Result<(), Rejection> {
+        let known = self.servers.get_key_value(document.name());
+        let (name, mut server) = known.map_or_else(
+            || (document.name().clone(), Server::default()),
+            |(name, server)| (name.clone(), (**server).clone()),
+        );
+        self.check_new_version(&server, document)?;
+        let published = Arc::new(published.under(&name));
         check_carried(&published)?;
-        for loser in self.remotes.claim(&published.document, self.applied) {
+        for loser in self.remotes.claim(document, self.applied) {
             self.denied = self.applied;
             self.revoke(Subject::Server(loser));
         }
@@ -241,13 +261,13 @@ impl Registry {
             return Ok(Outcome::Unchanged { since: former.index });
         }
         let edited = Arc::new(Published {
-            document: document.clone(),
+            document: document.into(),
             updated_at: self.at,
             index: self.applied,
             ..(*former).clone()
         });
         check_carried(&edited)?;
-        server.versions.insert(version.clone(), edited);
+        server.versions.insert(edited);
         self.put_server(name.clone(), server);
         Ok(Outcome::Done)
     }
@@ -284,10 +304,10 @@ impl Registry {
 }
 
 /// What differs of that which may not, if anything.
-pub(crate) fn immutable_change(former: &ServerJson, document: &ServerJson) -> Option<&'static str> {
+pub(crate) fn immutable_change(former: &KeptServerJson, document: &ServerJson) -> Option<&'static str> {
     if former.immutable_digest() != document.immutable_digest() {
         Some("the remotes and packages")
-    } else if former.connect() != document.connect() {
+    } else if former.endpoints().connect != *document.connect() {
         Some("the `connect` members of the publisher's metadata")
     } else {
         None

@@ -8,6 +8,7 @@ mod document;
 mod input;
 mod issue;
 mod json;
+mod kept;
 mod object;
 mod package;
 mod publisher;
@@ -16,6 +17,8 @@ mod rules;
 
 pub use crate::endpoint::Variable;
 pub use issue::{Issue, IssueKind, Severity};
+pub(crate) use kept::Endpoints;
+pub use kept::KeptServerJson;
 pub use publisher::ConnectMetadata;
 pub use remote::{Remote, Transport};
 pub use rules::{Rules, Strictness};

@@ -249,9 +249,13 @@ impl Registry {
     }
 
     fn restore_version(&mut self, published: Arc<Published>) {
-        let name: ServerName = published.document.name().clone();
-        let mut server = self.servers.get(&name).map(|server| (**server).clone()).unwrap_or_default();
-        server.add(published);
-        self.servers.insert(name, Arc::new(server));
+        // What was just read is shared with nobody, so that nothing is copied here.
+        let published = Arc::unwrap_or_clone(published);
+        let name = match self.servers.get_key_value(published.document.name()) {
+            Some((name, _)) => name.clone(),
+            None => published.document.name().clone(),
+        };
+        let server = self.servers.entry(name.clone()).or_default();
+        Arc::make_mut(server).add(Arc::new(published.under(&name)));
     }
 }

@@ -24,7 +24,7 @@ use crate::{
 pub(crate) const BATCH_KEYS: usize = 256;
 /// sled's page cache. The recent end of the log is cached above it, so this only has to hold the
 /// pages being written.
-const PAGE_CACHE_BYTES: u64 = 32 << 20;
+const PAGE_CACHE_BYTES: u64 = 4 << 20;
 /// How long sled may take to let go of its files, and far more than it does.
 const RELEASE: Duration = Duration::from_secs(5);
 /// The format of the whole data folder.

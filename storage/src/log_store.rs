@@ -52,6 +52,16 @@ impl<C: RaftTypeConfig> LogStore<C> {
         Self { shared, queue, _config: PhantomData }
     }
 
+    /// How many bytes the entries from `index` on have.
+    pub fn bytes_from(&self, index: u64) -> u64 {
+        self.shared.tail().bytes_from(index)
+    }
+
+    /// The index of the first of the last entries that have no more than `bytes` together.
+    pub fn first_within(&self, bytes: u64) -> u64 {
+        self.shared.tail().first_within(bytes)
+    }
+
     async fn append_entries(&self, entries: Encoded, callback: IOFlushed<C>) -> Result<(), StorageError> {
         let Encoded { first, payloads, last } = entries;
         let room = self.queue.room().await?;

@@ -11,7 +11,7 @@ pub struct Options {
     /// How many operations may wait for the writer; further callers wait (default 4,096).
     pub queue_length: usize,
     /// How many bytes of recent entries are kept in memory, so that replication and applying rarely
-    /// read from disk (default 16 MiB). Entries that are not yet written are kept beyond this.
+    /// read from disk (default 4 MiB). Entries that are not yet written are kept beyond this.
     pub cache_bytes: usize,
     /// How long queued operations may see no progress before [`Options::stalled`] is called
     /// (default 10 s). Far above any healthy fsync, far below what an operator would wait.
@@ -25,7 +25,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             queue_length: 4096,
-            cache_bytes: 16 << 20,
+            cache_bytes: 4 << 20,
             watchdog: Duration::from_secs(10),
             stalled: Arc::new(abort),
         }

@@ -31,6 +31,8 @@ pub(crate) struct Tail {
     vote: Option<Vec<u8>>,
     committed: Option<RawLogId>,
     committed_unsaved: bool,
+    /// The lengths of all entries, from the floor on.
+    lengths: VecDeque<u32>,
     cached: VecDeque<Cached>,
     cached_bytes: usize,
     cache_limit: usize,
@@ -69,6 +71,7 @@ impl Tail {
             vote,
             committed,
             committed_unsaved: false,
+            lengths: VecDeque::new(),
             cached: VecDeque::new(),
             cached_bytes: 0,
             cache_limit,
@@ -168,6 +171,7 @@ impl Tail {
             for cached in self.cached.drain(self.cached.len() - removed as usize..) {
                 self.cached_bytes -= cached.payload.len();
             }
+            self.lengths.truncate((end - self.floor.first) as usize);
             self.last = after.or_else(|| self.floor.purged.clone());
             self.generation += 1;
         }
@@ -185,6 +189,8 @@ impl Tail {
         for cached in self.cached.drain(..removed as usize) {
             self.cached_bytes -= cached.payload.len();
         }
+        let gone = first.saturating_sub(self.floor.first).min(self.lengths.len() as u64);
+        self.lengths.drain(..gone as usize);
         if self.end() <= first {
             self.last = Some(upto.clone());
         }
@@ -215,7 +221,29 @@ impl Tail {
         self.generation
     }
 
+    /// How many bytes the entries from `index` on have.
+    pub(crate) fn bytes_from(&self, index: u64) -> u64 {
+        let skipped = index.saturating_sub(self.floor.first).min(self.lengths.len() as u64);
+        self.lengths.range(skipped as usize..).map(|length| u64::from(*length)).sum()
+    }
+
+    /// The first of the last entries that have no more than `bytes` together.
+    pub(crate) fn first_within(&self, bytes: u64) -> u64 {
+        let mut left = bytes;
+        let fits = |length: &&u32| match left.checked_sub(u64::from(**length)) {
+            Some(rest) => {
+                left = rest;
+                true
+            }
+            None => false,
+        };
+        self.end() - self.lengths.iter().rev().take_while(fits).count() as u64
+    }
+
+    /// Takes an entry behind all others.
     fn cache(&mut self, payload: Payload, operation: u64) {
+        // Far below: see `MAX_ENTRY_BYTES`.
+        self.lengths.push_back(u32::try_from(payload.len()).unwrap_or(u32::MAX));
         self.cached_bytes += payload.len();
         self.cached.push_back(Cached { payload, operation });
     }
@@ -247,6 +275,19 @@ mod tests {
         let mut tail = Tail::new(limit, Floor::default(), None, None);
         tail.append(0, &payloads(0..entries), id(entries - 1)).unwrap();
         tail
+    }
+
+    #[test]
+    fn bytes_are_counted_from_any_entry_whatever_was_removed() {
+        let mut tail = tail(25, 10);
+        assert_eq!([0, 4, 10, 99].map(|index| tail.bytes_from(index)), [100, 60, 0, 0]);
+        assert_eq!([0, 9, 10, 29, 999].map(|bytes| tail.first_within(bytes)), [10, 10, 9, 8, 0]);
+        tail.truncate(Some(id(7))).unwrap();
+        assert_eq!((tail.bytes_from(0), tail.first_within(30)), (80, 5));
+        tail.purge(id(3)).unwrap();
+        assert_eq!((tail.bytes_from(0), tail.bytes_from(6), tail.first_within(999)), (40, 20, 4));
+        tail.purge(id(20)).unwrap();
+        assert_eq!((tail.bytes_from(0), tail.first_within(999)), (0, 21));
     }
 
     fn seen(plan: &Plan) -> (Range<u64>, Vec<u8>) {

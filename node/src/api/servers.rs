@@ -94,9 +94,8 @@ impl ServerResponse {
     pub(crate) fn new(listed: &Listed) -> Option<Self> {
         let published = &listed.published;
         let governance = &listed.governance;
-        let raw = std::str::from_utf8(published.document.raw()).ok()?;
         Some(Self {
-            server: RawValue::from_string(raw.to_owned()).ok()?,
+            server: RawValue::from_string(published.document.raw()).ok()?,
             meta: Meta {
                 official: Official {
                     status: listed.status.as_str(),

@@ -55,10 +55,19 @@ impl Serve {
             return say(&config.to_toml().map_err(|error| Failure::usage(error.to_string()))?);
         }
         logging::start(&config.log)?;
+        use_small_pages();
         faults::install(&std::env::var_os(faults::VARIABLE).unwrap_or_default().to_string_lossy())?;
         let format = config.log.format;
         let ended = run_node(config, shutdown::requested(self.exit_with_stdin)?).await;
         ended.map_err(|failure| if format == LogFormat::Json { failure.log() } else { failure })
+    }
+}
+
+/// Memory comes in pages of 4 KiB from here on. The allocator spreads small pieces over the whole of what it has from the
+/// system; with pages of 2 MiB (Linux's transparent huge pages) a node holds some 70 MB more than it uses.
+fn use_small_pages() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "huge pages stay allowed: this process may hold more memory than it uses");
     }
 }
 

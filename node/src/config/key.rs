@@ -104,12 +104,17 @@ pub(crate) const KEYS: &[Key] = &[
         "MS",
         "The longest election time-out",
     ),
-    number("raft.snapshot_entries", "raft-snapshot-entries", "N", "Build a snapshot after so many entries"),
+    number(
+        "raft.snapshot_entries",
+        "raft-snapshot-entries",
+        "N",
+        "Build a snapshot after so many entries, or 16 MiB of them",
+    ),
     number(
         "raft.keep_entries",
         "raft-keep-entries",
         "N",
-        "Keep so many entries before a snapshot, for followers that lag",
+        "Keep so many entries before a snapshot, up to 4 MiB, for followers that lag",
     ),
     number(
         "raft.install_timeout_ms",

@@ -1,7 +1,7 @@
 //! The index itself, kept up with each server that changes.
 
 use super::{postings::Postings, vocabulary::Vocabulary, words};
-use crate::{Server, ServerJson, ServerName};
+use crate::{KeptServerJson, Server, ServerName};
 use imbl::{OrdMap, Vector};
 
 /// Which words stand in which servers.
@@ -75,7 +75,7 @@ pub(super) fn initials(name: &ServerName) -> u64 {
 }
 
 /// The document by which a server is found: the latest, or any where all versions are deleted.
-fn described_by(server: &Server) -> Option<&ServerJson> {
+fn described_by(server: &Server) -> Option<&KeptServerJson> {
     let latest = server.latest.as_ref().and_then(|version| server.versions.get(version));
     latest.or_else(|| server.versions.values().next_back()).map(|published| &published.document)
 }

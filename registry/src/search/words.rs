@@ -1,6 +1,6 @@
 //! From texts to words.
 
-use crate::{ServerJson, ServerName};
+use crate::{KeptServerJson, ServerName};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -95,9 +95,10 @@ impl Place {
 }
 
 /// The words by which a server is found, each with its place.
-pub(super) fn of_server(document: &ServerJson) -> BTreeMap<Arc<str>, Place> {
+pub(super) fn of_server(document: &KeptServerJson) -> BTreeMap<Arc<str>, Place> {
     let (core, namespace) = name_words(document.name());
-    let title = document.title().map(words).unwrap_or_default();
+    let (title, description) = document.words();
+    let title = title.as_deref().map(words).unwrap_or_default();
     let lengths = Place::lengths(strong(&core), strong(core.iter().chain(&namespace)), strong(&title));
     let mut places = BTreeMap::new();
     let mut enter = |words: &[String], place: u16| {
@@ -111,7 +112,7 @@ pub(super) fn of_server(document: &ServerJson) -> BTreeMap<Arc<str>, Place> {
     enter(&core.iter().find(|word| !is_weak(word)).cloned().into_iter().collect::<Vec<_>>(), Place::FIRST);
     enter(&namespace, Place::NAMESPACE);
     enter(&title, Place::TITLE);
-    enter(&words(document.description()), Place::DESCRIPTION);
+    enter(&words(&description), Place::DESCRIPTION);
     places
 }
 

@@ -21,7 +21,7 @@ pub(crate) fn check(registry: &Registry) {
         for listed in &titled {
             let server = registry.server(listed.published.document.name()).expect("it is listed");
             let latest = server.latest.as_ref().expect("what is shown is not deleted");
-            assert_eq!(server.versions[latest].document.title(), Some("Gale"));
+            assert_eq!(server.versions[latest].document.open().title(), Some("Gale"));
         }
         for limit in [1, 2, 3] {
             let positions = |list: Vec<Listed>| list.iter().map(Listed::position).collect::<Vec<_>>();

@@ -38,7 +38,7 @@ fn expected(registry: &Registry, caller: Option<&Caller>, include_deleted: bool)
     let mut positions = Vec::new();
     for name in names().filter(|name| sees(registry, caller, &name.namespace())) {
         let Some(server) = registry.server(&name) else { continue };
-        for (version, published) in &server.versions {
+        for (version, published) in server.versions.iter() {
             let subjects = [
                 Subject::Namespace(name.namespace()),
                 Subject::Server(name.clone()),

@@ -11,11 +11,11 @@ pub(crate) fn check(step: &Step<'_>) {
     for name in crate::cast::names() {
         let Some(before) = step.before.server(&name) else { continue };
         let after = step.after.server(&name).expect("a server never goes away");
-        for (version, old) in &before.versions {
+        for (version, old) in before.versions.iter() {
             let new = after.versions.get(version).expect("a version never goes away");
             assert_eq!(new.document.immutable_digest(), old.document.immutable_digest(), "{name} {version}");
             assert_eq!(new.document.remotes(), old.document.remotes(), "{name} {version}");
-            assert_eq!(new.document.connect(), old.document.connect(), "{name} {version}");
+            assert_eq!(new.document.open().connect(), old.document.open().connect(), "{name} {version}");
             assert_eq!(new.published_at, old.published_at, "{name} {version}");
             if edited != Some((&name, version)) {
                 assert_eq!(new.document.raw(), old.document.raw(), "{name} {version}");

@@ -1,0 +1,226 @@
+//! A document as the registry keeps it. A catalog has very many, and most are looked at rarely: all that is asked for in
+//! decisions stands ready, the text is compressed.
+
+use super::{ConnectMetadata, Contents, Facts, Remote, ServerJson, Transport};
+use crate::{name::ServerName, version::Version};
+use bincode::config::{Configuration, standard};
+use lz4_flex::block;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
+use std::{fmt, sync::Arc};
+
+/// What documents have in common, as it stands in them, so that a short text too has something to refer to. It never
+/// leaves the process: the log and snapshots carry the texts themselves, and any other phrases would do. Those that are
+/// likeliest stand last, where they are nearest.
+const PHRASES: &[u8] = br#","headers":[{"description":"","isRequired":true,"isSecret":true,"name":"Authorization","value":"Bearer {"icons":[{"mimeType":"image/png","sizes":["48x48"],"src":"https://raw.githubusercontent.com/","theme":"light"}],"packageArguments":[{"default":"","format":"string","type":"positional","valueHint":""},{"type":"named"}],"runtimeArguments":[{"type":"named"}],"environmentVariables":[{"description":"API key for ","format":"string","isRequired":true,"isSecret":true,"name":"API_KEY"},{"isSecret":false,"isRequired":false,"default":""}],"packages":[{"fileSha256":"","identifier":"https://github.com/","registryBaseUrl":"https://pypi.org","registryType":"pypi","runtimeHint":"uvx","registryBaseUrl":"https://registry.npmjs.org","registryType":"npm","runtimeHint":"npx","identifier":"ghcr.io/","registryType":"oci","identifier":"docker.io/","registryType":"mcpb","transport":{"type":"stdio"},"version":"1.0.0"}],"_meta":{"io.modelcontextprotocol.registry/publisher-provided":{"choices":[""],"variables":{"websiteUrl":"https://","remotes":[{"type":"sse","url":"https://.com/sse"},{"type":"streamable-http","url":"https://.com/mcp"}],"repository":{"id":"","source":"github","subfolder":"","url":"https://github.com/"},"title":"","version":"0.1.0","{"$schema":"https://static.modelcontextprotocol.io/schemas/2025-09-29/server.schema.json","$schema":"https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json","description":"MCP server for the Model Context Protocol that ","name":"io.github."#;
+
+const CONFIG: Configuration = standard();
+
+/// A [`ServerJson`] put away: about half of its text in memory. A clone shares it.
+///
+/// It is written and read like the document itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeptServerJson {
+    name: ServerName,
+    version: Version,
+    is_streamable: bool,
+    /// [`Ready`], and behind it [`Put`] as a block of LZ4.
+    packed: Arc<[u8]>,
+}
+
+/// What is read without unpacking the text.
+#[derive(Serialize, Deserialize)]
+struct Ready {
+    endpoints: Endpoints,
+    immutable_digest: [u8; 32],
+    has_packages: bool,
+    /// How long the rest is when it is unpacked.
+    length: usize,
+}
+
+/// Where clients go, and how they recognise the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Endpoints {
+    pub(crate) remotes: Vec<Remote>,
+    pub(crate) connect: ConnectMetadata,
+}
+
+/// The rest. Title and description stand in the text as well, and so take hardly any room.
+#[derive(Serialize, Deserialize)]
+struct Put {
+    title: Option<String>,
+    description: String,
+    raw: Box<str>,
+}
+
+impl KeptServerJson {
+    /// Puts `document` away.
+    pub fn new(document: &ServerJson) -> Self {
+        let Contents { raw, facts, .. } = &*document.0;
+        let put = (&facts.title, &facts.description, raw);
+        let put = encoded(&put);
+        let ready =
+            ((&facts.remotes, &facts.connect), &facts.immutable_digest, facts.has_packages, put.len());
+        let mut packed = encoded(&ready);
+        packed.extend(block::compress_with_dict(&put, PHRASES));
+        Self {
+            name: facts.name.clone(),
+            version: facts.version.clone(),
+            is_streamable: facts.remotes.iter().any(|remote| remote.transport == Transport::StreamableHttp),
+            packed: packed.into(),
+        }
+    }
+
+    /// The document itself.
+    pub fn open(&self) -> ServerJson {
+        let (ready, put) = self.unpacked();
+        let facts = Facts {
+            name: self.name.clone(),
+            version: self.version.clone(),
+            title: put.title,
+            description: put.description,
+            remotes: ready.endpoints.remotes,
+            has_packages: ready.has_packages,
+            connect: ready.endpoints.connect,
+            immutable_digest: ready.immutable_digest,
+        };
+        let sha256 = Sha256::digest(put.raw.as_bytes()).into();
+        ServerJson(Arc::new(Contents { raw: put.raw, sha256, facts }))
+    }
+
+    /// The server's name.
+    pub fn name(&self) -> &ServerName {
+        &self.name
+    }
+
+    /// The version that the document describes.
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// The text, exactly as it was given.
+    pub fn raw(&self) -> String {
+        self.unpacked().1.raw.into()
+    }
+
+    /// Title and description, where words are looked for.
+    pub(crate) fn words(&self) -> (Option<String>, String) {
+        let put = self.unpacked().1;
+        (put.title, put.description)
+    }
+
+    /// The remotes that can be connected to, in the document's order.
+    pub fn remotes(&self) -> Vec<Remote> {
+        self.endpoints().remotes
+    }
+
+    pub(crate) fn endpoints(&self) -> Endpoints {
+        self.ready().0.endpoints
+    }
+
+    /// Whether a remote speaks streamable HTTP: only such are connected to.
+    pub(crate) fn is_streamable(&self) -> bool {
+        self.is_streamable
+    }
+
+    /// See [`ServerJson::immutable_digest`].
+    pub fn immutable_digest(&self) -> [u8; 32] {
+        self.ready().0.immutable_digest
+    }
+
+    /// Takes `name`, which says the same, so that all versions of a server share it.
+    pub(crate) fn share_name(&mut self, name: &ServerName) {
+        debug_assert_eq!(self.name, *name, "another server's name");
+        self.name = name.clone();
+    }
+
+    #[expect(clippy::expect_used, reason = "what was packed by this process is unpacked by it")]
+    fn ready(&self) -> (Ready, &[u8]) {
+        let (ready, length) =
+            bincode::serde::decode_from_slice(&self.packed, CONFIG).expect("it was encoded here");
+        (ready, &self.packed[length..])
+    }
+
+    #[expect(clippy::expect_used, reason = "what was packed by this process is unpacked by it")]
+    fn unpacked(&self) -> (Ready, Put) {
+        let (ready, block) = self.ready();
+        let put = block::decompress_with_dict(block, ready.length, PHRASES).expect("it was compressed here");
+        let (put, _) = bincode::serde::decode_from_slice(&put, CONFIG).expect("it was encoded here");
+        (ready, put)
+    }
+}
+
+#[expect(clippy::expect_used, reason = "every field has a bincode form, and writing to memory cannot fail")]
+fn encoded(value: &impl Serialize) -> Vec<u8> {
+    bincode::serde::encode_to_vec(value, CONFIG).expect("it encodes")
+}
+
+impl From<&ServerJson> for KeptServerJson {
+    fn from(document: &ServerJson) -> Self {
+        Self::new(document)
+    }
+}
+
+impl PartialEq<ServerJson> for KeptServerJson {
+    fn eq(&self, document: &ServerJson) -> bool {
+        *self == Self::new(document)
+    }
+}
+
+impl Serialize for KeptServerJson {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.open().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeptServerJson {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        ServerJson::deserialize(deserializer).map(|document| Self::new(&document))
+    }
+}
+
+impl fmt::Debug for KeptServerJson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeptServerJson({}@{})", self.name, self.version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+    use super::*;
+    use crate::server_json::{Rules, Strictness};
+
+    fn document() -> ServerJson {
+        let raw = br#"{"$schema": "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json",
+            "name": "ai.acme/weather", "version": "1.0.0", "title": "Weather", "description": "Forecasts for any place",
+            "remotes": [{"type": "sse", "url": "https://acme.ai/sse"},
+                {"type": "streamable-http", "url": "https://acme.ai/{place}", "variables": {"place": {"default": "x"}}}],
+            "unknown": "\u00e4  and blanks "}"#;
+        let rules = Rules { strictness: Strictness::Import, allow_insecure_endpoints: false };
+        ServerJson::parse(raw, rules).unwrap().server
+    }
+
+    #[test]
+    fn what_is_put_away_comes_back_whole() {
+        let document = document();
+        let kept = KeptServerJson::new(&document);
+        assert!(kept.open() == document);
+        assert_eq!(kept.raw().as_bytes(), document.raw());
+        assert_eq!(kept.remotes(), document.remotes());
+        assert_eq!(kept.immutable_digest(), document.immutable_digest());
+        assert_eq!(kept.words(), (Some("Weather".into()), "Forecasts for any place".into()));
+        assert!(kept.is_streamable());
+        assert!(kept == document);
+    }
+
+    #[test]
+    fn it_is_written_like_the_document() {
+        let document = document();
+        let kept = KeptServerJson::new(&document);
+        assert_eq!(encoded(&kept), encoded(&document));
+        let (read, _): (KeptServerJson, _) =
+            bincode::serde::decode_from_slice(&encoded(&document), CONFIG).unwrap();
+        assert_eq!(read, kept);
+    }
+}
