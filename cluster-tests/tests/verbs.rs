@@ -160,6 +160,7 @@ fn run_every_verb(stage: &Stage) {
     assert_eq!(stage.done("operator", "settings get")["anonymous_reads"], true);
     follow_itself(stage);
     assert_eq!(stage.done("operator", "audit --limit 3")["records"].as_array().unwrap().len(), 3);
+    keep_the_audit(stage);
     end_a_key(stage);
     look_after_the_cluster(stage);
 }
@@ -236,6 +237,13 @@ fn follow_itself(stage: &Stage) {
     assert_eq!(stage.done("operator", "mirror status itself")["include"], json!(["ai.acme/*"]));
     stage.done("operator", "mirror remove itself");
     stage.refused("operator", "mirror status itself", "mirror_not_found");
+}
+
+fn keep_the_audit(stage: &Stage) {
+    let file = stage.path("audit.jsonl");
+    let file = file.to_str().unwrap();
+    assert!(stage.done("operator", &format!("audit export {file}"))["records"].as_u64() > Some(10));
+    assert_eq!(stage.done("operator", &format!("audit verify --against {file}"))["valid"], true);
 }
 
 fn end_a_key(stage: &Stage) {

@@ -233,6 +233,7 @@ fn governance() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(mirrors::show, mirrors::put, mirrors::remove))
         .routes(routes!(mirrors::take))
         .routes(routes!(audit::records))
+        .routes(routes!(audit::head))
         .routes(routes!(cluster::show))
         .routes(routes!(cluster::checkpoint))
         .routes(routes!(cluster::remove))

@@ -119,6 +119,11 @@ impl Problem {
         Self::unavailable("not_caught_up", detail)
     }
 
+    /// A node signs nothing before its key was published for a while.
+    pub(crate) fn no_signing_key() -> Self {
+        Self::unavailable("no_signing_key", "this node has no key that signs yet: ask another one")
+    }
+
     /// A decision that is not written down is not answered.
     pub(crate) fn issuance_log_unavailable() -> Self {
         Self::unavailable(

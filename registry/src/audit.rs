@@ -60,6 +60,15 @@ impl AuditRecord {
     }
 }
 
+/// A record in its place: with the chain's hash behind it, which tells whoever reads a stretch of the chain where it breaks.
+#[derive(Clone, Debug)]
+pub struct Chained {
+    /// The record.
+    pub record: Arc<AuditRecord>,
+    /// The chain's hash after it.
+    pub hash: [u8; 32],
+}
+
 impl Registry {
     /// Appends the record of an entry that was just applied. What the cluster does to keep going governs
     /// nothing and leaves none: checkpoints, leaders' sessions, seals, and how far a mirror has come.
@@ -76,26 +85,49 @@ impl Registry {
             reason: bounded(entry.command.reason()),
             outcome: outcome.code().into(),
         };
-        self.audit_head = record.chain(&self.audit_head);
-        self.audit.push_back(Arc::new(record));
+        self.chain(Arc::new(record));
+    }
+
+    pub(crate) fn chain(&mut self, record: Arc<AuditRecord>) {
+        let hash = record.chain(&self.audit_head());
+        self.audit.push_back(Chained { record, hash });
     }
 
     /// The chain, oldest first.
     pub fn audit_records(&self) -> impl Iterator<Item = &AuditRecord> {
-        self.audit.iter().map(|record| &**record)
+        self.audit.iter().map(|chained| &*chained.record)
+    }
+
+    /// The newest record.
+    pub fn audit_last(&self) -> Option<&Chained> {
+        self.audit.last()
+    }
+
+    /// How many records the chain has.
+    pub fn audit_length(&self) -> usize {
+        self.audit.len()
     }
 
     /// The part of the chain behind `index`, oldest first.
-    pub fn audit_records_after(&self, index: u64) -> impl Iterator<Item = &AuditRecord> {
-        // Indexes rise along the chain; an entry leaves at most one record.
-        let behind = |record: &Arc<AuditRecord>| if record.index > index { Greater } else { Less };
-        let from = self.audit.binary_search_by(behind).unwrap_or_else(|place| place);
-        self.audit.focus().narrow(from..).into_iter().map(|record| &**record)
+    pub fn audit_chain_after(&self, index: u64) -> impl Iterator<Item = &Chained> {
+        self.audit.focus().narrow(self.audit_place(index)..).into_iter()
+    }
+
+    /// The chain's hash as it was at `index`.
+    pub fn audit_hash_at(&self, index: u64) -> [u8; 32] {
+        let last = self.audit_place(index).checked_sub(1).and_then(|place| self.audit.get(place));
+        last.map_or(EMPTY_CHAIN, |chained| chained.hash)
     }
 
     /// The chain's hash.
     pub fn audit_head(&self) -> [u8; 32] {
-        self.audit_head
+        self.audit.last().map_or(EMPTY_CHAIN, |chained| chained.hash)
+    }
+
+    /// How many records there are up to `index`. Indexes rise along the chain; an entry leaves at most one record.
+    fn audit_place(&self, index: u64) -> usize {
+        let behind = |chained: &Chained| if chained.record.index > index { Greater } else { Less };
+        self.audit.binary_search_by(behind).unwrap_or_else(|place| place)
     }
 }
 

@@ -44,7 +44,7 @@ mod token;
 mod version;
 mod versions;
 
-pub use audit::{AuditRecord, EMPTY_CHAIN};
+pub use audit::{AuditRecord, Chained, EMPTY_CHAIN};
 pub use client::Client;
 pub use command::{Command, Entry, Imported};
 pub use connect_budget::ConnectBudgets;

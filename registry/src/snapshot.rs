@@ -3,9 +3,9 @@
 //! Records come in a fixed order with every map in key order, so that equal states give equal bytes.
 
 use crate::{
-    AuditRecord, Client, ClientId, EMPTY_CHAIN, FIRST_INCARNATION, GivenUp, Hold, Kid, Member, Mirror,
-    MirrorId, Moderation, Namespace, NamespaceRecord, NodeId, Published, Registry, SecretFingerprint,
-    ServerName, Settings, SigningKey, Subject, Tenant, TenantId, Timestamp, Token, TokenId, Version,
+    AuditRecord, Client, ClientId, FIRST_INCARNATION, GivenUp, Hold, Kid, Member, Mirror, MirrorId,
+    Moderation, Namespace, NamespaceRecord, NodeId, Published, Registry, SecretFingerprint, ServerName,
+    Settings, SigningKey, Subject, Tenant, TenantId, Timestamp, Token, TokenId, Version,
     mirror::Origin,
     remote_claim::{TemplateClaim, TemplateKey},
     request_key::{Answered, Asked},
@@ -134,7 +134,7 @@ fn all(registry: &Registry) -> impl Iterator<Item = Record> + '_ {
         denied: registry.denied,
         sealed: registry.sealed,
         settings: registry.settings.clone(),
-        audit_head: registry.audit_head,
+        audit_head: registry.audit_head(),
     });
     let versions = registry.servers.values().flat_map(|server| server.versions.values());
     std::iter::once(head)
@@ -156,14 +156,13 @@ fn all(registry: &Registry) -> impl Iterator<Item = Record> + '_ {
         .chain(registry.hold.map(Record::Hold))
         .chain(registry.mirrors.iter().map(|(k, v)| Record::Mirror(k.clone(), v.clone())))
         .chain(registry.origins.iter().map(|((n, v), o)| Record::Origin(n.clone(), v.clone(), o.clone())))
-        .chain(registry.audit.iter().map(|record| Record::Audit(record.clone())))
+        .chain(registry.audit.iter().map(|chained| Record::Audit(chained.record.clone())))
 }
 
 /// Makes a registry from records.
 pub struct Builder {
     registry: Registry,
     head: Option<[u8; 32]>,
-    chain: [u8; 32],
     number: usize,
 }
 
@@ -173,7 +172,7 @@ impl Builder {
         if !(OLDEST..=VERSION).contains(&version) {
             return Err(SnapshotError::Version { found: version });
         }
-        Ok(Self { registry: Registry::default(), head: None, chain: EMPTY_CHAIN, number: 0 })
+        Ok(Self { registry: Registry::default(), head: None, number: 0 })
     }
 
     /// Takes the next record.
@@ -211,10 +210,7 @@ impl Builder {
             Record::GivenUp(k, v) => drop(registry.given_up.insert(k, v)),
             Record::Mirror(k, v) => drop(registry.mirrors.insert(k, v)),
             Record::Origin(name, version, v) => drop(registry.origins.insert((name, version), v)),
-            Record::Audit(record) => {
-                self.chain = record.chain(&self.chain);
-                registry.audit.push_back(record);
-            }
+            Record::Audit(record) => registry.chain(record),
         }
     }
 
@@ -225,7 +221,6 @@ impl Builder {
         self.registry.denied = head.denied;
         self.registry.sealed = head.sealed;
         self.registry.settings = head.settings;
-        self.registry.audit_head = head.audit_head;
         self.head = Some(head.audit_head);
     }
 
@@ -233,7 +228,7 @@ impl Builder {
     pub fn finish(self) -> Result<Registry, SnapshotError> {
         match self.head {
             None => Err(SnapshotError::NoHead),
-            Some(head) if head != self.chain => Err(SnapshotError::Chain),
+            Some(head) if head != self.registry.audit_head() => Err(SnapshotError::Chain),
             Some(_) => Ok(self.registry.indexed()),
         }
     }

@@ -1,9 +1,9 @@
 //! The registry as a value.
 
 use crate::{
-    AuditRecord, Client, ClientId, EMPTY_CHAIN, FIRST_INCARNATION, GivenUp, Hold, Kid, Member, Mirror,
-    MirrorId, Moderation, Namespace, NamespaceRecord, NodeId, SecretFingerprint, Server, ServerName,
-    Settings, SigningKey, Subject, Tenant, TenantId, Timestamp, Token, TokenId, Version,
+    Chained, Client, ClientId, FIRST_INCARNATION, GivenUp, Hold, Kid, Member, Mirror, MirrorId, Moderation,
+    Namespace, NamespaceRecord, NodeId, SecretFingerprint, Server, ServerName, Settings, SigningKey, Subject,
+    Tenant, TenantId, Timestamp, Token, TokenId, Version,
     mirror::Origin,
     remote_claim::Claims,
     request_key::{Answered, Asked},
@@ -56,8 +56,7 @@ pub struct Registry {
     pub(crate) mirrors: OrdMap<MirrorId, Arc<Mirror>>,
     /// Of versions that were not published here.
     pub(crate) origins: OrdMap<(ServerName, Version), Arc<Origin>>,
-    pub(crate) audit: Vector<Arc<AuditRecord>>,
-    pub(crate) audit_head: [u8; 32],
+    pub(crate) audit: Vector<Chained>,
 }
 
 impl Default for Registry {
@@ -91,7 +90,6 @@ impl Default for Registry {
             mirrors: OrdMap::new(),
             origins: OrdMap::new(),
             audit: Vector::new(),
-            audit_head: EMPTY_CHAIN,
         }
     }
 }

@@ -2,11 +2,18 @@
 
 use super::{Api, body::Query};
 use crate::{
+    audit_head::AuditHead,
     auth::Authenticated,
+    clock,
     problem::{Problem, ProblemBody},
 };
-use axum::{Json as Answer, extract::State};
-use hapi_registry_state::AuditRecord;
+use axum::{
+    Json as Answer,
+    extract::State,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use hapi_registry_state::{AuditRecord, Chained};
 use serde::{Deserialize, Serialize};
 use std::{fmt::Write, sync::Arc};
 use utoipa::{IntoParams, ToSchema};
@@ -28,13 +35,15 @@ pub(crate) struct AuditQuery {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AuditPage {
     records: Vec<ShownRecord>,
+    /// The hash of the chain before the first of these records.
+    before: String,
     /// The hash of the whole chain: h(n) = SHA-256(h(n-1) || RFC 8785 JSON of record n), from 32 zero bytes.
     head: String,
     /// The index of the state that was read.
     index: u64,
 }
 
-/// One record; these members, canonicalised, are what the chain hashes.
+/// One record; these members, all but the hash, canonicalised, are what the chain hashes.
 #[derive(Serialize, ToSchema)]
 struct ShownRecord {
     index: u64,
@@ -44,6 +53,8 @@ struct ShownRecord {
     subject: String,
     reason: String,
     outcome: String,
+    /// The hash of the chain up to this record: the first that does not follow from the one before it is not as it was.
+    hash: String,
 }
 
 /// Read the audit chain.
@@ -62,12 +73,36 @@ pub(crate) async fn records(
     }
     caller.govern(&api).await?;
     let state = api.replica.state();
-    let records = state.audit_records_after(query.after).take(limit).map(shape).collect();
-    Ok(Answer(AuditPage { records, head: hex(&state.audit_head()), index: state.applied() }))
+    let records = state.audit_chain_after(query.after).take(limit).map(shape).collect();
+    let before = hex(&state.audit_hash_at(query.after));
+    Ok(Answer(AuditPage { records, before, head: hex(&state.audit_head()), index: state.applied() }))
 }
 
-fn shape(record: &AuditRecord) -> ShownRecord {
-    let record = record.clone();
+/// The head of the chain, signed: a JWS of type `hapi-audit-head+jwt`. Keep one, and history before it cannot be
+/// rewritten unnoticed.
+#[utoipa::path(
+    get, path = "/v1/audit/head", tag = "governance",
+    responses(
+        (status = 200, description = "A signed head", body = String, content_type = "application/jwt"),
+        (status = 503, description = "This node has no key that signs: ask another one", body = ProblemBody),
+        (status = "default", body = ProblemBody),
+    )
+)]
+pub(crate) async fn head(State(api): State<Arc<Api>>, caller: Authenticated) -> Result<Response, Problem> {
+    caller.govern(&api).await?;
+    let (state, node) = (api.replica.state(), api.replica.node_id());
+    let (_, signer) = api.desk.signing.signer(&state, node).ok_or_else(Problem::no_signing_key)?;
+    let head = AuditHead::of(&state, node, &api.desk.issuer, clock::now().seconds());
+    let text = head.sign(&signer).ok_or_else(Problem::no_signing_key)?;
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/jwt")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Ok((headers, text).into_response())
+}
+
+fn shape(chained: &Chained) -> ShownRecord {
+    let record = AuditRecord::clone(&chained.record);
     ShownRecord {
         index: record.index,
         at: record.at.to_string(),
@@ -76,6 +111,7 @@ fn shape(record: &AuditRecord) -> ShownRecord {
         subject: record.subject,
         reason: record.reason,
         outcome: record.outcome,
+        hash: hex(&chained.hash),
     }
 }
 

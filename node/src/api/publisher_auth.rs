@@ -170,8 +170,7 @@ async fn exchange<T, F: Future<Output = Result<Proven, Refusal>>>(
     };
     let Some(Minted { text, expires_at }) = sign(api, &proven) else {
         api.metrics.publisher_auth(method, "unavailable");
-        let detail = "this node has no key that signs yet: ask another one";
-        return Err(Problem::unavailable("no_signing_key", detail));
+        return Err(Problem::no_signing_key());
     };
     api.metrics.publisher_auth(method, "granted");
     tracing::info!(subject = proven.subject.as_str(), "a publisher has a token");

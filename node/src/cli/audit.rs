@@ -1,5 +1,11 @@
 //! `audit`: the record of every act.
 
+mod chain;
+mod export;
+mod live;
+mod saved;
+mod verify;
+
 use super::failure::Exit;
 use super::output::tell;
 use super::session::Session;
@@ -28,10 +34,13 @@ const COLUMNS: &[table::Column] = &[
 /// The records form a chain, of which `head` is the hash: h(n) = SHA-256(h(n-1) || RFC 8785 JSON of record n), from
 /// 32 zero bytes.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "Example:
   hapi-registry audit --after 1000 --limit 50
       The 50 records behind index 1000, the oldest first.")]
 pub(crate) struct Audit {
+    #[command(subcommand)]
+    act: Option<Act>,
     /// Only records behind this index
     #[arg(long, value_name = "INDEX", default_value_t = 0)]
     after: u64,
@@ -45,8 +54,19 @@ pub(crate) struct Audit {
     remote: Remote,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Act {
+    Export(export::Export),
+    Verify(verify::Verify),
+}
+
 impl Audit {
     pub(super) async fn run(self) -> Result<(), Failure> {
+        match self.act {
+            Some(Act::Export(export)) => return export.run().await,
+            Some(Act::Verify(verify)) => return verify.run().await,
+            None => {}
+        }
         let session = self.remote.session()?;
         if self.follow {
             return follow(&session, self.after).await;

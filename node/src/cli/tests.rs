@@ -98,6 +98,8 @@ fn the_verbs_are_those_that_are_documented() {
     settings get
     settings set
     audit
+    audit export
+    audit verify
     cluster status
     cluster checkpoint
     cluster secrets
@@ -150,6 +152,7 @@ fn what_cannot_be_is_refused_before_anything_is_sent() {
         ("hapi-registry mirror add --include a?b", "a?b"),
         ("hapi-registry audit --limit 0", "1.."),
         ("hapi-registry audit --limit 9 --follow", "cannot be used"),
+        ("hapi-registry audit verify --jwks keys.json", "--issuer"),
         ("hapi-registry completions tcsh", "fish"),
     ] {
         assert!(refusal(line).contains(part), "{line}: {}", refusal(line));

@@ -23,11 +23,15 @@ pub(crate) fn check(registry: &Registry) {
     assert_eq!(head, registry.audit_head());
     let indexes: Vec<_> = registry.audit_records().map(|record| record.index).collect();
     assert!(indexes.is_sorted_by(|a, b| a < b), "{indexes:?}");
+    assert_eq!(registry.audit_length(), indexes.len());
     for after in indexes.iter().copied().chain([0, u64::MAX]) {
-        let behind: Vec<_> = registry.audit_records_after(after).map(|record| record.index).collect();
+        let behind: Vec<_> = registry.audit_chain_after(after).map(|chained| chained.record.index).collect();
         assert!(
             behind.iter().eq(indexes.iter().filter(|index| **index > after)),
             "behind {after}: {behind:?}"
         );
+        let before = registry.audit_hash_at(after);
+        let first = registry.audit_chain_after(after).next();
+        assert!(first.is_none_or(|first| first.record.chain(&before) == first.hash), "behind {after}");
     }
 }
