@@ -72,6 +72,7 @@ fn routes() -> Vec<Route> {
         (Method::DELETE, "/v1/mirrors/m9", None, OPERATE),
         (Method::GET, "/v1/audit", None, GOVERN),
         (Method::GET, "/v1/audit/head", None, GOVERN),
+        (Method::GET, "/v1/events", None, GOVERN),
         (Method::GET, "/v1/cluster", None, GOVERN),
         (Method::POST, "/v1/cluster/checkpoint", None, OPERATE),
         (Method::DELETE, "/v1/cluster/members/0000000000000009", None, OPERATE),

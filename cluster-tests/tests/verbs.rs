@@ -161,6 +161,7 @@ fn run_every_verb(stage: &Stage) {
     follow_itself(stage);
     assert_eq!(stage.done("operator", "audit --limit 3")["records"].as_array().unwrap().len(), 3);
     keep_the_audit(stage);
+    assert_eq!(stage.done("operator", "events --limit 3")["events"].as_array().unwrap().len(), 3);
     end_a_key(stage);
     look_after_the_cluster(stage);
 }

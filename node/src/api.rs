@@ -9,6 +9,7 @@ mod cluster;
 mod connect;
 mod description;
 mod docs;
+mod events;
 mod health;
 mod import;
 mod keys;
@@ -36,8 +37,8 @@ pub(crate) use oauth::Replays;
 pub(crate) use publish::errors;
 
 use crate::{
-    auth::Authenticated, cursor::CursorKeys, feed::Feed, issue::Desk, metrics::Metrics, mirror::Mirrors,
-    problem::Problem, publisher_auth::PublisherAuth, rankings::Rankings, traces,
+    auth::Authenticated, cursor::CursorKeys, events::EventStreams, feed::Feed, issue::Desk, metrics::Metrics,
+    mirror::Mirrors, problem::Problem, publisher_auth::PublisherAuth, rankings::Rankings, traces,
 };
 use axum::{
     Router,
@@ -66,6 +67,8 @@ pub(crate) struct Api {
     pub(crate) replica: Replica,
     pub(crate) desk: Arc<Desk>,
     pub(crate) feed: Arc<Feed>,
+    /// Who follows what is done.
+    pub(crate) events: Arc<EventStreams>,
     /// What this node sees of other registries, if it leads.
     pub(crate) mirrors: Arc<Mirrors>,
     /// The assertions that clients have used here.
@@ -234,6 +237,7 @@ fn governance() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(mirrors::take))
         .routes(routes!(audit::records))
         .routes(routes!(audit::head))
+        .routes(routes!(events::events))
         .routes(routes!(cluster::show))
         .routes(routes!(cluster::checkpoint))
         .routes(routes!(cluster::remove))

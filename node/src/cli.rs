@@ -10,6 +10,7 @@ mod completions;
 mod connect;
 mod dev;
 mod doctor;
+mod events;
 mod failure;
 mod health;
 mod import;
@@ -96,6 +97,7 @@ enum Verb {
     #[command(subcommand)]
     Settings(settings::Settings),
     Audit(audit::Audit),
+    Events(events::Events),
     #[command(subcommand)]
     Cluster(cluster::Cluster),
     Backup(backup::Backup),
@@ -132,6 +134,7 @@ impl Verb {
             Self::Keys(verb) => verb.run().await,
             Self::Settings(verb) => verb.run().await,
             Self::Audit(verb) => verb.run().await,
+            Self::Events(verb) => verb.run().await,
             Self::Cluster(verb) => verb.run().await,
             Self::Backup(verb) => verb.run().await,
             Self::Restore(verb) => verb.run().await,

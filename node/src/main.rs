@@ -18,6 +18,7 @@ mod config;
 mod cursor;
 mod disk;
 mod entries;
+mod events;
 mod faults;
 mod feed;
 mod issuance_log;

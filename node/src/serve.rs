@@ -7,6 +7,7 @@ use crate::{
     clock_source::{self, ClockSource, ClockTrust},
     config::Config,
     disk::Disk,
+    events::EventStreams,
     faults,
     feed::Feed,
     issuance_log::IssuanceLog,
@@ -117,11 +118,13 @@ pub(crate) async fn run(
     let rereader = tokio::spawn(secrets.keep(hangups, replica.clone(), metrics.clone()));
     let feed = Arc::new(Feed::default());
     let feeder = tokio::spawn(keep_feed(feed.clone(), replica.clone(), desk.clone()));
+    let events = Arc::new(open_events(&metrics)?);
     let mirrors = Arc::new(open_mirrors(&metrics)?);
     let follower = tokio::spawn(mirrors.clone().keep(replica.clone()));
     let api = Arc::new(Api {
         desk,
         feed: feed.clone(),
+        events: events.clone(),
         mirrors,
         replays: Replays::default(),
         publisher_auth: PublisherAuth::new(
@@ -146,6 +149,7 @@ pub(crate) async fn run(
         replica.hand_over().await;
         // Streams never end by themselves, and would be waited for.
         feed.close();
+        events.close();
     };
     let served = tokio::select! {
         served = listen::serve(listeners.http, router(api), stopping) => served.map_err(ServeError::Listen),
@@ -184,6 +188,14 @@ fn open_disk(metrics: &Metrics) -> Result<Disk, ServeError> {
         metrics.registry().register(collector)?;
     }
     Ok(disk)
+}
+
+fn open_events(metrics: &Metrics) -> Result<EventStreams, ServeError> {
+    let events = EventStreams::new()?;
+    for collector in events.collectors() {
+        metrics.registry().register(collector)?;
+    }
+    Ok(events)
 }
 
 fn open_mirrors(metrics: &Metrics) -> Result<Mirrors, ServeError> {

@@ -5,8 +5,8 @@
 //! comes from another source, is never touched. Moderation is a record of its own and lifted by no source.
 
 use crate::{
-    Glob, Imported, MirrorId, Outcome, Principal, Published, Registry, Rejection, Right, Server, ServerName,
-    Status, Subject, Timestamp, Version,
+    Change, Glob, Imported, MirrorId, Outcome, Principal, Published, Registry, Rejection, Right, Server,
+    ServerName, Status, Subject, Timestamp, Version,
     server::{check_carried, check_message, differs, immutable_change},
 };
 use serde::{Deserialize, Serialize};
@@ -195,7 +195,11 @@ impl Registry {
             self.require(by, Right::Operate)?;
         }
         let moved = step.map(|step| self.moved(source, step)).transpose()?;
-        let outcomes = entries.iter().map(|entry| self.mirror_one(source, entry)).collect();
+        let outcomes: Vec<_> = entries.iter().map(|entry| self.mirror_one(source, entry)).collect();
+        let told = entries.iter().zip(&outcomes);
+        let told = told.filter_map(|(entry, outcome)| Some((entry, outcome.as_ref().ok()?)));
+        let changed = told.filter(|(_, what)| what.changes());
+        self.keep_changes(changed.map(|(entry, what)| Change::of(entry, *what)).collect());
         if let Some(moved) = moved {
             self.mirrors.insert(source.clone(), Arc::new(moved));
         }

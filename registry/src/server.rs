@@ -1,7 +1,7 @@
 //! Servers, their immutable versions and the publisher's own status.
 
 use crate::{
-    Imported, KeptServerJson, Namespace, Outcome, Principal, Registry, Rejection, Right, ServerJson,
+    Change, Imported, KeptServerJson, Mirrored, Namespace, Outcome, Principal, Registry, Rejection, Right, ServerJson,
     ServerName, Subject, Timestamp, Version, Versions, snapshot,
 };
 use serde::{Deserialize, Serialize};
@@ -157,7 +157,12 @@ impl Registry {
 
     pub(crate) fn import(&mut self, by: &Principal, entries: &[Imported]) -> Result<Outcome, Rejection> {
         self.require(by, Right::Operate)?;
-        Ok(Outcome::Imported(entries.iter().map(|entry| self.import_one(entry)).collect()))
+        let outcomes: Vec<_> = entries.iter().map(|entry| self.import_one(entry)).collect();
+        if self.keeps_imports() {
+            let done = entries.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_ok());
+            self.keep_changes(done.map(|(entry, _)| Change::of(entry, Mirrored::Added)).collect());
+        }
+        Ok(Outcome::Imported(outcomes))
     }
 
     fn import_one(&mut self, entry: &Imported) -> Result<(), Rejection> {

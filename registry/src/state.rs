@@ -1,9 +1,9 @@
 //! The registry as a value.
 
 use crate::{
-    Chained, Client, ClientId, FIRST_INCARNATION, GivenUp, Hold, Kid, Member, Mirror, MirrorId, Moderation,
-    Namespace, NamespaceRecord, NodeId, SecretFingerprint, Server, ServerName, Settings, SigningKey, Subject,
-    Tenant, TenantId, Timestamp, Token, TokenId, Version,
+    Chained, Change, Client, ClientId, FIRST_INCARNATION, GivenUp, Hold, Kid, Member, Mirror, MirrorId,
+    Moderation, Namespace, NamespaceRecord, NodeId, SecretFingerprint, Server, ServerName, Settings,
+    SigningKey, Subject, Tenant, TenantId, Timestamp, Token, TokenId, Version,
     mirror::Origin,
     remote_claim::Claims,
     request_key::{Answered, Asked},
@@ -56,6 +56,8 @@ pub struct Registry {
     pub(crate) mirrors: OrdMap<MirrorId, Arc<Mirror>>,
     /// Of versions that were not published here.
     pub(crate) origins: OrdMap<(ServerName, Version), Arc<Origin>>,
+    /// What entries for many versions did, by their index.
+    pub(crate) changes: OrdMap<u64, Arc<Vec<Change>>>,
     pub(crate) audit: Vector<Chained>,
 }
 
@@ -89,6 +91,7 @@ impl Default for Registry {
             given_up: OrdMap::new(),
             mirrors: OrdMap::new(),
             origins: OrdMap::new(),
+            changes: OrdMap::new(),
             audit: Vector::new(),
         }
     }

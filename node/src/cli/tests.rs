@@ -100,6 +100,7 @@ fn the_verbs_are_those_that_are_documented() {
     audit
     audit export
     audit verify
+    events
     cluster status
     cluster checkpoint
     cluster secrets
@@ -152,6 +153,7 @@ fn what_cannot_be_is_refused_before_anything_is_sent() {
         ("hapi-registry mirror add --include a?b", "a?b"),
         ("hapi-registry audit --limit 0", "1.."),
         ("hapi-registry audit --limit 9 --follow", "cannot be used"),
+        ("hapi-registry events --limit 9 --follow", "cannot be used"),
         ("hapi-registry audit verify --jwks keys.json", "--issuer"),
         ("hapi-registry completions tcsh", "fish"),
     ] {

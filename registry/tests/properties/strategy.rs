@@ -138,7 +138,7 @@ fn command() -> impl Strategy<Value = Command> {
         }),
         2 => settings(),
         8 => key_command(),
-        2 => "[a-z]{0,9}".prop_map(|http| Command::JoinRoster { http, version: "2".into() }),
+        2 => "[a-z]{0,9}".prop_map(|http| Command::JoinRoster { http, version: "0.2.0".into() }),
         1 => node().prop_map(Command::DrainNode),
         1 => node().prop_map(Command::LeaveRoster),
         1 => Just(Command::Checkpoint),

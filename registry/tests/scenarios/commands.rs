@@ -237,5 +237,5 @@ fn key(stage: &mut Stage, line: &mut Line) -> Command {
 
 fn join(line: &mut Line) -> Command {
     let http = line.option("http").unwrap_or_else(|| format!("https://{}.cluster", line.by()));
-    Command::JoinRoster { http, version: "1.0.0".into() }
+    Command::JoinRoster { http, version: line.option("version").unwrap_or_else(|| "1.0.0".into()) }
 }

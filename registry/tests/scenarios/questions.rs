@@ -122,6 +122,19 @@ pub(crate) fn audit(stage: &mut Stage, mut line: Line) -> String {
     shown.collect::<String>() + holds
 }
 
+/// `events [since=N]`: what was done, and to which versions, where the act was for many.
+pub(crate) fn events(stage: &mut Stage, mut line: Line) -> String {
+    let since = line.option("since").map_or(0, |text| text.parse().unwrap());
+    line.end();
+    let shown = stage.registry.events_after(since).map(|event| {
+        let record = event.record;
+        let changes = event.changes.iter();
+        let changes = changes.map(|it| format!("\n  {} {} {}", it.what.as_str(), it.name, it.version));
+        format!("{} {} {}{}", record.index, record.act, record.subject, changes.collect::<String>())
+    });
+    shown.collect::<Vec<_>>().join("\n")
+}
+
 /// `floors [since=N]`: who has a floor above an index, and the keys of which everything is dead.
 pub(crate) fn floors(stage: &mut Stage, mut line: Line) -> String {
     let since = line.option("since").map_or(0, |text| text.parse().unwrap());

@@ -48,6 +48,7 @@ impl Stage {
             "versions" => questions::versions(self, line),
             "get" => questions::get(self, line),
             "audit" => questions::audit(self, line),
+            "events" => questions::events(self, line),
             "keys" => questions::keys(self, line),
             "floors" => questions::floors(self, line),
             "resource" => questions::resource(self, line),
