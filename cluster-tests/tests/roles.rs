@@ -73,6 +73,15 @@ fn routes() -> Vec<Route> {
         (Method::GET, "/v1/audit", None, GOVERN),
         (Method::GET, "/v1/audit/head", None, GOVERN),
         (Method::GET, "/v1/events", None, GOVERN),
+        (Method::GET, "/v1/webhooks", None, GOVERN),
+        (Method::POST, "/v1/webhooks", Some(json!({ "id": "w9", "url": "https://a.example" })), OPERATE),
+        (
+            Method::PUT,
+            "/v1/webhooks/w9",
+            Some(json!({ "url": "https://b.example", "active": false })),
+            OPERATE,
+        ),
+        (Method::DELETE, "/v1/webhooks/w9", None, OPERATE),
         (Method::GET, "/v1/cluster", None, GOVERN),
         (Method::POST, "/v1/cluster/checkpoint", None, OPERATE),
         (Method::DELETE, "/v1/cluster/members/0000000000000009", None, OPERATE),
@@ -198,6 +207,7 @@ fn shape(path: &str) -> String {
                     | "keys"
                     | "members"
                     | "mirrors"
+                    | "webhooks"
                     | "seals"
             )
     };

@@ -161,6 +161,7 @@ fn run_every_verb(stage: &Stage) {
     follow_itself(stage);
     assert_eq!(stage.done("operator", "audit --limit 3")["records"].as_array().unwrap().len(), 3);
     keep_the_audit(stage);
+    tell_others(stage);
     assert_eq!(stage.done("operator", "events --limit 3")["events"].as_array().unwrap().len(), 3);
     end_a_key(stage);
     look_after_the_cluster(stage);
@@ -245,6 +246,16 @@ fn keep_the_audit(stage: &Stage) {
     let file = file.to_str().unwrap();
     assert!(stage.done("operator", &format!("audit export {file}"))["records"].as_u64() > Some(10));
     assert_eq!(stage.done("operator", &format!("audit verify --against {file}"))["valid"], true);
+}
+
+fn tell_others(stage: &Stage) {
+    let created =
+        stage.done("operator", "webhooks create a --url https://catalog.example/hook --kind version");
+    assert_eq!((&created["kinds"], &created["active"]), (&json!(["version"]), &json!(true)));
+    assert_eq!(stage.done("operator", "webhooks change a --pause --skip-to 1")["delivered"], 1);
+    assert_eq!(stage.done("operator", "webhooks list")["webhooks"][0]["active"], false);
+    stage.refused("operator", "webhooks change b --pause", "there is no webhook b");
+    stage.done("operator", "webhooks remove a");
 }
 
 fn end_a_key(stage: &Stage) {

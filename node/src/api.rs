@@ -29,6 +29,7 @@ mod settings;
 mod status;
 mod tenants;
 mod tokens;
+mod webhooks;
 mod well_known;
 
 pub(crate) use audit::hex;
@@ -39,6 +40,7 @@ pub(crate) use publish::errors;
 use crate::{
     auth::Authenticated, cursor::CursorKeys, events::EventStreams, feed::Feed, issue::Desk, metrics::Metrics,
     mirror::Mirrors, problem::Problem, publisher_auth::PublisherAuth, rankings::Rankings, traces,
+    webhooks::Webhooks,
 };
 use axum::{
     Router,
@@ -71,6 +73,8 @@ pub(crate) struct Api {
     pub(crate) events: Arc<EventStreams>,
     /// What this node sees of other registries, if it leads.
     pub(crate) mirrors: Arc<Mirrors>,
+    /// Who is told of what is done, by this node if it leads.
+    pub(crate) webhooks: Arc<Webhooks>,
     /// The assertions that clients have used here.
     pub(crate) replays: Replays,
     /// What publishers prove themselves by, beside API tokens.
@@ -235,6 +239,8 @@ fn governance() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(mirrors::list))
         .routes(routes!(mirrors::show, mirrors::put, mirrors::remove))
         .routes(routes!(mirrors::take))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::change, webhooks::remove))
         .routes(routes!(audit::records))
         .routes(routes!(audit::head))
         .routes(routes!(events::events))

@@ -44,6 +44,7 @@ mod tenants;
 mod tokens;
 mod validate;
 mod verify;
+mod webhooks;
 
 pub(crate) use failure::Failure;
 pub(crate) use output::{Output, say};
@@ -99,6 +100,8 @@ enum Verb {
     Audit(audit::Audit),
     Events(events::Events),
     #[command(subcommand)]
+    Webhooks(webhooks::Webhooks),
+    #[command(subcommand)]
     Cluster(cluster::Cluster),
     Backup(backup::Backup),
     Restore(restore::Restore),
@@ -135,6 +138,7 @@ impl Verb {
             Self::Settings(verb) => verb.run().await,
             Self::Audit(verb) => verb.run().await,
             Self::Events(verb) => verb.run().await,
+            Self::Webhooks(verb) => verb.run().await,
             Self::Cluster(verb) => verb.run().await,
             Self::Backup(verb) => verb.run().await,
             Self::Restore(verb) => verb.run().await,

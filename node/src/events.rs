@@ -1,6 +1,6 @@
 //! Events as the API and webhooks tell them, and the streams that are open.
 
-use hapi_registry_state::{Event, Registry};
+use hapi_registry_state::{Event, Registry, Timestamp};
 use prometheus::{IntCounter, IntGauge, core::Collector};
 use serde::Serialize;
 use std::sync::Arc;
@@ -15,7 +15,10 @@ const MOST_STREAMS: usize = 256;
 pub(crate) struct ShownEvent {
     /// The place in the log, which no other event has: go on from there.
     pub(crate) index: u64,
-    at: String,
+    pub(crate) at: String,
+    /// The same instant.
+    #[serde(skip)]
+    pub(crate) instant: Timestamp,
     /// What the subject is: `server`, `version`, `versions`, `namespace`, `client`, `tenant`, `token`, `key`, `node`,
     /// `mirror`, `webhook`, `settings` or `cluster`.
     pub(crate) kind: &'static str,
@@ -49,38 +52,14 @@ impl ShownEvent {
         Self {
             index: record.index,
             at: record.at.to_string(),
-            kind: kind(&record.act, &record.subject),
+            instant: record.at,
+            kind: event.kind(),
             subject: record.subject.clone(),
             act: record.act.clone(),
             actor: record.actor.clone(),
             reason: record.reason.clone(),
             changes: changes.collect(),
         }
-    }
-}
-
-const KINDS: [&str; 11] = [
-    "server",
-    "version",
-    "versions",
-    "namespace",
-    "client",
-    "tenant",
-    "token",
-    "key",
-    "node",
-    "mirror",
-    "webhook",
-];
-
-fn kind(act: &str, subject: &str) -> &'static str {
-    let word = subject.split('/').next().unwrap_or_default();
-    match (act, KINDS.iter().find(|kind| **kind == word)) {
-        // Its subject is where the node is reached.
-        ("join_roster", _) => "node",
-        (_, Some(kind)) => kind,
-        _ if word == "settings" => "settings",
-        _ => "cluster",
     }
 }
 
@@ -166,20 +145,6 @@ impl EventStreams {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_subject_is_of_a_kind_that_is_known() {
-        for (act, subject, expected) in [
-            ("publish", "version/ai.acme/a@1.0.0", "version"),
-            ("import", "versions/64", "versions"),
-            ("join_roster", "https://server/", "node"),
-            ("update_settings", "settings", "settings"),
-            ("confirm_restore", "", "cluster"),
-            ("begin_incarnation", "incarnation/2", "cluster"),
-        ] {
-            assert_eq!(kind(act, subject), expected, "{act} {subject}");
-        }
-    }
 
     #[test]
     fn a_reader_that_knows_more_than_there_is_keeps_its_place() {

@@ -37,6 +37,7 @@ mod secret_files;
 mod serve;
 mod signing;
 mod traces;
+mod webhooks;
 
 fn main() -> std::process::ExitCode {
     cli::run()

@@ -103,8 +103,20 @@ impl Outbound {
         Ok(Self { names, http, allow_private: settings.allow_private })
     }
 
+    /// Sends `body` to a URL; the status of the answer, of which nothing else is read.
+    pub(crate) async fn post(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+        body: String,
+    ) -> Result<StatusCode, OutboundError> {
+        self.check(&url)?;
+        let sent = self.http.post(url).headers(headers).body(body).send().await;
+        sent.map(|answer| answer.status()).map_err(|error| OutboundError::Exchange(innermost(&error)))
+    }
+
     /// An address that stands in the URL itself is never looked up, and judged here.
-    fn check(&self, url: &Url) -> Result<(), OutboundError> {
+    pub(crate) fn check(&self, url: &Url) -> Result<(), OutboundError> {
         let address = match url.host() {
             None => return Err(OutboundError::NoHost(url.to_string())),
             Some(Host::Domain(_)) => None,

@@ -186,6 +186,7 @@ impl From<Rejection> for Problem {
             | Rejection::TenantNotFound(_)
             | Rejection::KeyNotFound(_)
             | Rejection::MirrorNotFound(_)
+            | Rejection::WebhookNotFound(_)
             | Rejection::NodeNotFound(_) => StatusCode::NOT_FOUND,
             Rejection::Revoked
             | Rejection::NotModerated
@@ -199,6 +200,7 @@ impl From<Rejection> for Problem {
             | Rejection::KeyStillNeeded { .. }
             | Rejection::NoSpareKey(_)
             | Rejection::Immutable { .. }
+            | Rejection::WebhookExists(_)
             | Rejection::NodeDraining(_)
             | Rejection::NodeNotDraining(_)
             | Rejection::NodeNotSealed { .. }

@@ -21,6 +21,7 @@ use crate::{
     secret_files::{SecretError, SecretFiles},
     signing::Signing,
     traces::{Traces, TracesError},
+    webhooks::Webhooks,
 };
 use hapi_raft::{ClusterFacts, Ending, RaftTuning, Replica, StartError};
 use hapi_registry_state::NodeId;
@@ -121,16 +122,17 @@ pub(crate) async fn run(
     let events = Arc::new(open_events(&metrics)?);
     let mirrors = Arc::new(open_mirrors(&metrics)?);
     let follower = tokio::spawn(mirrors.clone().keep(replica.clone()));
+    let outbound = Arc::new(Outbound::new(&config.outbound)?);
+    let webhooks = Arc::new(open_webhooks(&metrics, outbound.clone(), desk.signing.clone())?);
+    let teller = tokio::spawn(webhooks.clone().keep(replica.clone()));
     let api = Arc::new(Api {
         desk,
         feed: feed.clone(),
         events: events.clone(),
         mirrors,
+        webhooks,
         replays: Replays::default(),
-        publisher_auth: PublisherAuth::new(
-            &config.publisher_auth,
-            Arc::new(Outbound::new(&config.outbound)?),
-        ),
+        publisher_auth: PublisherAuth::new(&config.publisher_auth, outbound),
         replica: replica.clone(),
         metrics,
         rankings: Rankings::default(),
@@ -160,6 +162,7 @@ pub(crate) async fn run(
     measurer.abort();
     feeder.abort();
     follower.abort();
+    teller.abort();
     rereader.abort();
     catching_up.abort();
     if let Some(traces) = traces {
@@ -196,6 +199,18 @@ fn open_events(metrics: &Metrics) -> Result<EventStreams, ServeError> {
         metrics.registry().register(collector)?;
     }
     Ok(events)
+}
+
+fn open_webhooks(
+    metrics: &Metrics,
+    outbound: Arc<Outbound>,
+    signing: Arc<Signing>,
+) -> Result<Webhooks, ServeError> {
+    let webhooks = Webhooks::new(outbound, signing)?;
+    for collector in webhooks.collectors() {
+        metrics.registry().register(collector)?;
+    }
+    Ok(webhooks)
 }
 
 fn open_mirrors(metrics: &Metrics) -> Result<Mirrors, ServeError> {

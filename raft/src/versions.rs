@@ -64,7 +64,11 @@ fn since(by: &Principal, command: &Command) -> Option<Release> {
             | Command::ConfirmRestore
             | Command::GiveUpSecrets { .. }
             | Command::RotateKey(_)
-            | Command::Edit(_),
+            | Command::Edit(_)
+            | Command::CreateWebhook { .. }
+            | Command::ChangeWebhook { .. }
+            | Command::RemoveWebhook(_)
+            | Command::WebhookDelivered { .. },
         ) => Some(Release { major: 0, minor: 2 }),
         _ => None,
     }

@@ -81,6 +81,12 @@ impl Registry {
             Command::PutMirror { id, mirror } => self.put_mirror(by, id, mirror),
             Command::RemoveMirror(id) => self.remove_mirror(by, id),
             Command::Mirror { source, entries, step } => self.mirror_all(by, source, entries, step.as_ref()),
+            Command::CreateWebhook { id, webhook, since } => self.create_webhook(by, id, webhook, *since),
+            Command::ChangeWebhook { id, webhook, skip_to } => self.change_webhook(by, id, webhook, *skip_to),
+            Command::RemoveWebhook(id) => self.remove_webhook(by, id),
+            Command::WebhookDelivered { id, of, to, failing } => {
+                self.webhook_delivered(by, id, *of, *to, *failing)
+            }
         }
     }
 }

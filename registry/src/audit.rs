@@ -71,7 +71,7 @@ pub struct Chained {
 
 impl Registry {
     /// Appends the record of an entry that was just applied. What the cluster does to keep going governs
-    /// nothing and leaves none: checkpoints, leaders' sessions, seals, and how far a mirror has come.
+    /// nothing and leaves none: checkpoints, leaders' sessions, seals, and how far a mirror or a webhook has come.
     pub(crate) fn audit(&mut self, entry: &Entry, outcome: &Outcome) {
         if is_housekeeping(entry) {
             return;
@@ -133,7 +133,10 @@ impl Registry {
 
 fn is_housekeeping(entry: &Entry) -> bool {
     match &entry.command {
-        Command::Checkpoint | Command::SessionOpen { .. } | Command::Sealed { .. } => true,
+        Command::Checkpoint
+        | Command::SessionOpen { .. }
+        | Command::Sealed { .. }
+        | Command::WebhookDelivered { .. } => true,
         Command::Mirror { entries, .. } => entries.is_empty() && entry.by == Principal::System,
         _ => false,
     }

@@ -3,7 +3,7 @@
 use crate::{
     Act, ClientId, Kid, MirrorId, MirrorSettings, MirrorStep, Namespace, NewToken, NodeId, Principal,
     PublicKey, RequestKey, SecretFingerprint, ServerJson, ServerName, SettingsPatch, Status, Subject, Tenant,
-    TenantId, Timestamp, TokenId, Version,
+    TenantId, Timestamp, TokenId, Version, WebhookId, WebhookSettings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -106,6 +106,14 @@ pub enum Command {
     RemoveMirror(MirrorId),
     /// Take over what another registry says of versions, each on its own, and how far that has come.
     Mirror { source: MirrorId, entries: Vec<Imported>, step: Option<MirrorStep> },
+    /// Tell somebody of what is done, from an index on, or from now on.
+    CreateWebhook { id: WebhookId, webhook: WebhookSettings, since: Option<u64> },
+    /// Tell them otherwise, or from another index on.
+    ChangeWebhook { id: WebhookId, webhook: WebhookSettings, skip_to: Option<u64> },
+    /// Tell them no more.
+    RemoveWebhook(WebhookId),
+    /// A webhook has taken all up to an index, by the settings of the entry `of`; or has long not taken the next.
+    WebhookDelivered { id: WebhookId, of: u64, to: u64, failing: bool },
 }
 
 impl Command {
@@ -142,6 +150,10 @@ impl Command {
             Self::PutMirror { .. } => "put_mirror",
             Self::RemoveMirror(_) => "remove_mirror",
             Self::Mirror { .. } => "mirror",
+            Self::CreateWebhook { .. } => "create_webhook",
+            Self::ChangeWebhook { .. } => "change_webhook",
+            Self::RemoveWebhook(_) => "remove_webhook",
+            Self::WebhookDelivered { .. } => "webhook_delivered",
         }
     }
 
@@ -185,6 +197,10 @@ impl Command {
             Self::PutMirror { id, .. } | Self::RemoveMirror(id) | Self::Mirror { source: id, .. } => {
                 format!("mirror/{id}")
             }
+            Self::CreateWebhook { id, .. }
+            | Self::ChangeWebhook { id, .. }
+            | Self::RemoveWebhook(id)
+            | Self::WebhookDelivered { id, .. } => format!("webhook/{id}"),
         }
     }
 

@@ -46,6 +46,10 @@ impl Command {
             | Self::PutMirror { .. }
             | Self::RemoveMirror(_)
             | Self::Mirror { .. }
+            | Self::CreateWebhook { .. }
+            | Self::ChangeWebhook { .. }
+            | Self::RemoveWebhook(_)
+            | Self::WebhookDelivered { .. }
             | Self::ConfirmRestore => false,
         }
     }

@@ -38,6 +38,34 @@ pub struct Event<'a> {
     pub changes: &'a [Change],
 }
 
+/// What subjects may be, by the word before their slash.
+const KINDS: [&str; 12] = [
+    "server",
+    "version",
+    "versions",
+    "namespace",
+    "client",
+    "tenant",
+    "token",
+    "key",
+    "node",
+    "mirror",
+    "webhook",
+    "settings",
+];
+
+impl Event<'_> {
+    /// What its subject is; what concerns the whole cluster is of the kind `cluster`.
+    pub fn kind(&self) -> &'static str {
+        // Its subject is where the node is reached.
+        if self.record.act == "join_roster" {
+            return "node";
+        }
+        let word = self.record.subject.split('/').next().unwrap_or_default();
+        KINDS.into_iter().find(|kind| *kind == word).unwrap_or("cluster")
+    }
+}
+
 impl Registry {
     /// What was done behind `index`, oldest first.
     pub fn events_after(&self, index: u64) -> impl Iterator<Item = Event<'_>> {

@@ -44,6 +44,7 @@ mod timestamp;
 mod token;
 mod version;
 mod versions;
+mod webhook;
 
 pub use audit::{AuditRecord, Chained, EMPTY_CHAIN};
 pub use client::Client;
@@ -59,7 +60,7 @@ pub use incarnation::{FIRST_INCARNATION, Hold, LAST_INCARNATION};
 pub use mirror::{Mirror, MirrorPass, MirrorProgress, MirrorSettings, MirrorStep, Mirrored};
 pub use moderation::{Act, Moderation, Standing, Subject};
 pub use name::{
-    ClientId, IdError, MirrorId, NameError, Namespace, RefError, ServerName, ServerRef, TenantId,
+    ClientId, IdError, MirrorId, NameError, Namespace, RefError, ServerName, ServerRef, TenantId, WebhookId,
 };
 pub use namespace::NamespaceRecord;
 pub use outcome::{Outcome, Rejection};
@@ -83,3 +84,4 @@ pub use timestamp::Timestamp;
 pub use token::{NewToken, PresentedToken, Token, TokenHash, TokenId, TokenTextError, mint};
 pub use version::{Version, VersionError};
 pub use versions::Versions;
+pub use webhook::{Webhook, WebhookSettings};

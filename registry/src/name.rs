@@ -106,7 +106,7 @@ pub enum NameError {
     Name(String),
 }
 
-/// Why a text is no id of a client, a tenant or a mirror.
+/// Why a text is no id of a client, a tenant, a mirror or a webhook.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is no id: use 1 to 63 lower-case letters, digits, `.` and `-`, beginning with a letter or digit"
@@ -139,6 +139,11 @@ text_type! {
 text_type! {
     /// The id of a mirror: which other registry a server was taken from.
     MirrorId, IdError, check_id
+}
+
+text_type! {
+    /// The id of a webhook: who is told of what is done.
+    WebhookId, IdError, check_id
 }
 
 impl ServerName {

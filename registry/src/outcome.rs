@@ -2,6 +2,7 @@
 
 use crate::{
     Act, ClientId, KeyState, Kid, MirrorId, Mirrored, NodeId, Right, Subject, TenantId, Timestamp, TokenId,
+    WebhookId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -168,6 +169,12 @@ pub enum Rejection {
     /// No such mirror, or not the one that was meant.
     #[error("there is no mirror {0}, or it has been changed meanwhile")]
     MirrorNotFound(MirrorId),
+    /// No such webhook, or not the one that was meant.
+    #[error("there is no webhook {0}, or it has been changed meanwhile")]
+    WebhookNotFound(WebhookId),
+    /// There is one of this id.
+    #[error("there is a webhook {0} already: change it, or take another id")]
+    WebhookExists(WebhookId),
 }
 
 impl Rejection {
@@ -210,6 +217,8 @@ impl Rejection {
             Self::NoSpareKey(_) => "no_spare_key",
             Self::Immutable { .. } => "immutable",
             Self::MirrorNotFound(_) => "mirror_not_found",
+            Self::WebhookNotFound(_) => "webhook_not_found",
+            Self::WebhookExists(_) => "webhook_exists",
         }
     }
 }

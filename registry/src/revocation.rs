@@ -70,7 +70,11 @@ impl Registry {
             | Command::Edit(_)
             | Command::PutMirror { .. }
             | Command::RemoveMirror(_)
-            | Command::Mirror { .. } => Vec::new(),
+            | Command::Mirror { .. }
+            | Command::CreateWebhook { .. }
+            | Command::ChangeWebhook { .. }
+            | Command::RemoveWebhook(_)
+            | Command::WebhookDelivered { .. } => Vec::new(),
         }
     }
 

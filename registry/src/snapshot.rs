@@ -5,7 +5,7 @@
 use crate::{
     AuditRecord, Change, Client, ClientId, FIRST_INCARNATION, GivenUp, Hold, Kid, Member, Mirror, MirrorId,
     Moderation, Namespace, NamespaceRecord, NodeId, Published, Registry, SecretFingerprint, ServerName,
-    Settings, SigningKey, Subject, Tenant, TenantId, Timestamp, Token, TokenId, Version,
+    Settings, SigningKey, Subject, Tenant, TenantId, Timestamp, Token, TokenId, Version, Webhook, WebhookId,
     mirror::Origin,
     remote_claim::{TemplateClaim, TemplateKey},
     request_key::{Answered, Asked},
@@ -20,7 +20,7 @@ use std::sync::Arc;
 ///
 /// - 3: the first that was released.
 /// - 4: as 3, and the cluster secrets that were given up, the incarnation unless it is the first, why nothing is
-///   issued, the mirrors, what was taken over by them, and what entries for many versions did.
+///   issued, the mirrors, what was taken over by them, what entries for many versions did, and the webhooks.
 pub const VERSION: u16 = 4;
 
 /// The oldest form that is read.
@@ -102,6 +102,7 @@ enum Record {
     Mirror(MirrorId, Arc<Mirror>),
     Origin(ServerName, Version, Arc<Origin>),
     Changes(u64, Arc<Vec<Change>>),
+    Webhook(WebhookId, Arc<Webhook>),
 }
 
 /// The form in which `registry` is written.
@@ -109,7 +110,11 @@ pub fn form(registry: &Registry) -> u16 {
     let is_first = registry.incarnation == FIRST_INCARNATION && registry.hold.is_none();
     let mirrors_nothing = registry.mirrors.is_empty() && registry.origins.is_empty();
     let lists_nothing = registry.given_up.is_empty() && registry.changes.is_empty();
-    if is_first && mirrors_nothing && lists_nothing { OLDEST } else { VERSION }
+    if is_first && mirrors_nothing && lists_nothing && registry.webhooks.is_empty() {
+        OLDEST
+    } else {
+        VERSION
+    }
 }
 
 /// The records of `registry`, in their fixed order.
@@ -158,6 +163,7 @@ fn all(registry: &Registry) -> impl Iterator<Item = Record> + '_ {
         .chain(registry.hold.map(Record::Hold))
         .chain(registry.mirrors.iter().map(|(k, v)| Record::Mirror(k.clone(), v.clone())))
         .chain(registry.origins.iter().map(|((n, v), o)| Record::Origin(n.clone(), v.clone(), o.clone())))
+        .chain(registry.webhooks.iter().map(|(k, v)| Record::Webhook(k.clone(), v.clone())))
         .chain(registry.changes.iter().map(|(index, v)| Record::Changes(*index, v.clone())))
         .chain(registry.audit.iter().map(|chained| Record::Audit(chained.record.clone())))
 }
@@ -213,6 +219,7 @@ impl Builder {
             Record::GivenUp(k, v) => drop(registry.given_up.insert(k, v)),
             Record::Mirror(k, v) => drop(registry.mirrors.insert(k, v)),
             Record::Origin(name, version, v) => drop(registry.origins.insert((name, version), v)),
+            Record::Webhook(k, v) => drop(registry.webhooks.insert(k, v)),
             Record::Changes(index, v) => registry.restore_changes(index, Arc::unwrap_or_clone(v)),
             Record::Audit(record) => registry.chain(record),
         }

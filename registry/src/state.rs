@@ -3,7 +3,7 @@
 use crate::{
     Chained, Change, Client, ClientId, FIRST_INCARNATION, GivenUp, Hold, Kid, Member, Mirror, MirrorId,
     Moderation, Namespace, NamespaceRecord, NodeId, SecretFingerprint, Server, ServerName, Settings,
-    SigningKey, Subject, Tenant, TenantId, Timestamp, Token, TokenId, Version,
+    SigningKey, Subject, Tenant, TenantId, Timestamp, Token, TokenId, Version, Webhook, WebhookId,
     mirror::Origin,
     remote_claim::Claims,
     request_key::{Answered, Asked},
@@ -56,6 +56,7 @@ pub struct Registry {
     pub(crate) mirrors: OrdMap<MirrorId, Arc<Mirror>>,
     /// Of versions that were not published here.
     pub(crate) origins: OrdMap<(ServerName, Version), Arc<Origin>>,
+    pub(crate) webhooks: OrdMap<WebhookId, Arc<Webhook>>,
     /// What entries for many versions did, by their index.
     pub(crate) changes: OrdMap<u64, Arc<Vec<Change>>>,
     pub(crate) audit: Vector<Chained>,
@@ -91,6 +92,7 @@ impl Default for Registry {
             given_up: OrdMap::new(),
             mirrors: OrdMap::new(),
             origins: OrdMap::new(),
+            webhooks: OrdMap::new(),
             changes: OrdMap::new(),
             audit: Vector::new(),
         }

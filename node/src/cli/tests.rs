@@ -101,6 +101,10 @@ fn the_verbs_are_those_that_are_documented() {
     audit export
     audit verify
     events
+    webhooks list
+    webhooks create
+    webhooks change
+    webhooks remove
     cluster status
     cluster checkpoint
     cluster secrets
@@ -153,6 +157,7 @@ fn what_cannot_be_is_refused_before_anything_is_sent() {
         ("hapi-registry mirror add --include a?b", "a?b"),
         ("hapi-registry audit --limit 0", "1.."),
         ("hapi-registry audit --limit 9 --follow", "cannot be used"),
+        ("hapi-registry webhooks create Pager --url https://a.example", "Pager"),
         ("hapi-registry events --limit 9 --follow", "cannot be used"),
         ("hapi-registry audit verify --jwks keys.json", "--issuer"),
         ("hapi-registry completions tcsh", "fish"),

@@ -77,9 +77,10 @@ fn may(registry: &Registry, Entry { at, by, command, .. }: &Entry) -> bool {
     let node = matches!(by, Principal::Node(_));
     match command {
         Command::Checkpoint => live(Role::Operator) || matches!(by, Principal::System | Principal::Node(_)),
-        Command::SessionOpen { .. } | Command::Sealed { .. } | Command::BeginIncarnation { .. } => {
-            *by == Principal::System
-        }
+        Command::SessionOpen { .. }
+        | Command::Sealed { .. }
+        | Command::BeginIncarnation { .. }
+        | Command::WebhookDelivered { .. } => *by == Principal::System,
         Command::DrainNode(_) | Command::LeaveRoster(_) | Command::Mirror { .. } => {
             live(Role::Operator) || *by == Principal::System
         }

@@ -7,7 +7,7 @@ use crate::cast::{
 use hapi_registry_state::{
     Act, Command, Entry, Governed, Imported, Kid, MirrorId, MirrorPass, MirrorProgress, MirrorSettings,
     MirrorStep, NodeId, Principal, PublisherGrant, RequestKey, SecretFingerprint, ServerJson, ServerName,
-    SettingsPatch, Status, Subject, Tenant, Timestamp, TokenId, Version,
+    SettingsPatch, Status, Subject, Tenant, Timestamp, TokenId, Version, WebhookId, WebhookSettings,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -81,7 +81,10 @@ fn fitting(command: &Command) -> Vec<Principal> {
         }
         Command::Moderate { .. } => vec![by_token(2), by_token(MADE + 1)],
         Command::Bootstrap(_) => vec![Principal::ClusterSecret],
-        Command::Checkpoint | Command::SessionOpen { .. } | Command::Sealed { .. } => vec![Principal::System],
+        Command::Checkpoint
+        | Command::SessionOpen { .. }
+        | Command::Sealed { .. }
+        | Command::WebhookDelivered { .. } => vec![Principal::System],
         Command::PublishKey(_)
         | Command::ActivateKey(_)
         | Command::RetireKey(_)
@@ -149,6 +152,27 @@ fn command() -> impl Strategy<Value = Command> {
         2 => put_mirror(),
         1 => mirror_id().prop_map(Command::RemoveMirror),
         8 => mirror(),
+        4 => webhook(),
+    ]
+}
+
+fn webhook() -> impl Strategy<Value = Command> {
+    let id = || select(&["w0", "w1"][..]).prop_map(|id| -> WebhookId { id.parse().unwrap() });
+    let settings = || {
+        let url = select(&["https://one.example", "https://two.example", ""][..]);
+        (url, any::<bool>()).prop_map(|(url, active)| {
+            let (acts, kinds) = (vec!["publish".parse().unwrap()], Vec::new());
+            WebhookSettings { url: url.into(), acts, kinds, active }
+        })
+    };
+    let place = || option::weighted(0.3, 0..100_u64);
+    prop_oneof![
+        2 => (id(), settings(), place()).prop_map(|(id, webhook, since)| Command::CreateWebhook { id, webhook, since }),
+        2 => (id(), settings(), place())
+            .prop_map(|(id, webhook, skip_to)| Command::ChangeWebhook { id, webhook, skip_to }),
+        1 => id().prop_map(Command::RemoveWebhook),
+        3 => (id(), 0..100_u64, 0..100_u64, any::<bool>())
+            .prop_map(|(id, of, to, failing)| Command::WebhookDelivered { id, of, to, failing }),
     ]
 }
 

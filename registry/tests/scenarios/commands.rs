@@ -7,7 +7,7 @@ use crate::{
 };
 use hapi_registry_state::{
     Act, Command, Governed, Imported, Kid, MirrorId, MirrorPass, MirrorProgress, MirrorSettings, MirrorStep,
-    NewToken, Role, ServerJson, ServerRef, SettingsPatch, Status, Subject, Tenant,
+    NewToken, Role, ServerJson, ServerRef, SettingsPatch, Status, Subject, Tenant, WebhookSettings,
 };
 use serde_json::Map;
 
@@ -41,6 +41,7 @@ pub(crate) fn read(stage: &mut Stage, verb: &str, line: &mut Line) -> Command {
         "follow" => follow(line),
         "unfollow" => Command::RemoveMirror(line.parsed()),
         "mirror" => mirror(stage, line),
+        "webhook" => webhook(line),
         "seal" => Command::Sealed { index: stage.registry.applied() },
         _ => panic!("no such verb: `{verb}`"),
     }
@@ -170,7 +171,32 @@ fn import(stage: &Stage, line: &mut Line) -> Command {
     }
 }
 
-/// `ID URL [include=] [exclude=] [interval=]`.
+/// `create ID URL [acts=] [kinds=] [paused] [since=]`, `change` with `[skip=]`, `remove ID`, `delivered ID of= to= [failing]`.
+fn webhook(line: &mut Line) -> Command {
+    let (verb, id) = (line.word(), line.parsed());
+    let mut number = |name: &str| line.option(name).map(|text| text.parse().unwrap());
+    match &*verb {
+        "remove" => return Command::RemoveWebhook(id),
+        "delivered" => {
+            let (of, to) = (number("of").unwrap(), number("to").unwrap());
+            return Command::WebhookDelivered { id, of, to, failing: line.flag("failing") };
+        }
+        _ => {}
+    }
+    let (since, skip_to) = (number("since"), number("skip"));
+    let webhook = WebhookSettings {
+        acts: parse_all(line.list("acts").unwrap_or_default()),
+        kinds: parse_all(line.list("kinds").unwrap_or_default()),
+        active: !line.flag("paused"),
+        url: line.word(),
+    };
+    match &*verb {
+        "create" => Command::CreateWebhook { id, webhook, since },
+        _ => Command::ChangeWebhook { id, webhook, skip_to },
+    }
+}
+
+/// `ID URL [include= [exclude=] [interval=]`.
 fn follow(line: &mut Line) -> Command {
     let mirror = MirrorSettings {
         include: parse_all(line.list("include").unwrap_or_default()),

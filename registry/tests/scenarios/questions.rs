@@ -122,6 +122,24 @@ pub(crate) fn audit(stage: &mut Stage, mut line: Line) -> String {
     shown.collect::<String>() + holds
 }
 
+/// `webhooks`: who is told, up to where that has come, and of what they are still to be told.
+pub(crate) fn webhooks(stage: &mut Stage, line: Line) -> String {
+    line.end();
+    let shown = stage.registry.webhooks().map(|(id, webhook)| {
+        let wanted =
+            stage.registry.events_after(webhook.delivered).filter(|event| webhook.settings.wants(event));
+        let wanted: String = wanted.map(|event| format!(" {}", event.record.index)).collect();
+        let state = match (webhook.settings.active, webhook.failing_since) {
+            (false, _) => ", paused",
+            (true, Some(_)) => ", failing",
+            (true, None) => "",
+        };
+        let (url, delivered) = (&webhook.settings.url, webhook.delivered);
+        format!("{id} {url}: up to {delivered}{state}; then:{wanted}")
+    });
+    shown.collect::<Vec<_>>().join("\n")
+}
+
 /// `events [since=N]`: what was done, and to which versions, where the act was for many.
 pub(crate) fn events(stage: &mut Stage, mut line: Line) -> String {
     let since = line.option("since").map_or(0, |text| text.parse().unwrap());

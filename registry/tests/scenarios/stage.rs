@@ -55,6 +55,7 @@ impl Stage {
             "roster" => questions::roster(self, line),
             "given-up" => questions::given_up(self, line),
             "mirrors" => questions::mirrors(self, line),
+            "webhooks" => questions::webhooks(self, line),
             _ => self.propose(&verb, line),
         };
         self.named(said)

@@ -48,6 +48,7 @@ pub(super) fn put_parameter(path: &str, parameter: &mut Value) {
             let most = if path.contains("servers") { 100 } else { 1_000 };
             (json!({ "type": "integer", "minimum": 1, "maximum": most }), None)
         }
+        "wait" => (json!({ "type": "integer", "minimum": 0, "maximum": 30 }), None),
         "id" if path.contains("/members/") => (text(NODE), None),
         "id" if path.contains("/tokens/") => (text(TOKEN), None),
         "id" => (text(ID), None),
@@ -101,6 +102,14 @@ fn put_fields(schemas: &mut Value) {
     field("SubjectBody", "kind", json!({ "enum": ["server", "version", "namespace", "client", "tenant"] }));
     field("TransferBody", "to", or_null(text(NODE)));
     field("RotateBody", "node", text(NODE));
+    for webhook in ["NewWebhookBody", "WebhookBody"] {
+        field(webhook, "url", text("^https?://[^@]+$"));
+        field(webhook, "acts", list(GLOB));
+        field(webhook, "kinds", list(GLOB));
+    }
+    field("NewWebhookBody", "id", text(ID));
+    field("NewWebhookBody", "since", or_null(index()));
+    field("WebhookBody", "skip_to", or_null(index()));
     field("MirrorBody", "url", text("^https?://[^?#]+$"));
     field("MirrorBody", "include", list(GLOB));
     field("MirrorBody", "exclude", list(GLOB));

@@ -4,7 +4,10 @@ use hapi_registry_state::{Command, EMPTY_CHAIN, Principal, Registry};
 /// An entry leaves one record; what the cluster does to keep going leaves none.
 pub(crate) fn grows(Step { before, entry, after }: &Step<'_>) {
     let own = match &entry.command {
-        Command::Checkpoint | Command::SessionOpen { .. } | Command::Sealed { .. } => true,
+        Command::Checkpoint
+        | Command::SessionOpen { .. }
+        | Command::Sealed { .. }
+        | Command::WebhookDelivered { .. } => true,
         Command::Mirror { entries, .. } => entries.is_empty() && entry.by == Principal::System,
         _ => false,
     };
