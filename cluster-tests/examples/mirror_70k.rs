@@ -95,7 +95,8 @@ async fn main() -> ExitCode {
     let begun = Instant::now();
     let count = fill(&source.operator(0), &real, wanted()).await;
     say("the source takes them by import", begun.elapsed(), count);
-    let mut target = Cluster::start_with(3, Options::default()).await;
+    let mut target =
+        Cluster::start_with(3, Options::default().set("HAPI_OUTBOUND_ALLOW_PRIVATE", "true")).await;
     let begun = Instant::now();
     let body = json!({ "url": source.node(0).http(), "interval_seconds": 1 });
     target.operator(0).put("/v1/mirrors/upstream", &body).await.ok();

@@ -13,7 +13,9 @@ use axum::{
     http::{StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use hapi_cluster_tests::{Cluster, Door, Metrics, command, document, publish_all, real_entries, wait_until};
+use hapi_cluster_tests::{
+    Cluster, Door, Metrics, Options, command, document, publish_all, real_entries, wait_until,
+};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
@@ -96,6 +98,11 @@ async fn source(entries: &[Value]) -> Cluster {
     source
 }
 
+/// Three nodes that may follow what is on this machine.
+async fn target() -> Cluster {
+    Cluster::start_with(3, Options::default().set("HAPI_OUTBOUND_ALLOW_PRIVATE", "true")).await
+}
+
 /// Follows the registry at `url` as `id`.
 async fn follow(target: &Cluster, id: &str, url: &str) {
     let body = json!({ "url": url, "interval_seconds": 1 });
@@ -156,7 +163,7 @@ fn governance(entry: &Value) -> &Value {
 #[tokio::test]
 async fn a_leader_that_is_killed_in_the_middle_costs_nothing_but_time() {
     let source = source(&entries()).await;
-    let mut target = Cluster::start(3).await;
+    let mut target = target().await;
     let turnstile = Turnstile::before(source.node(0).http(), 3).await;
     follow(&target, "upstream", &turnstile.url).await;
     // The fourth page is asked for once the third has been taken over.
@@ -192,7 +199,7 @@ async fn a_leader_that_is_killed_in_the_middle_costs_nothing_but_time() {
 #[tokio::test]
 async fn only_what_changes_is_written_and_a_deletion_binds_every_node() {
     let source = source(&entries()[..200]).await;
-    let target = Cluster::start(3).await;
+    let target = target().await;
     let publisher = source.publisher(0);
     let (changed, gone, suspended) = ("ai.upstream/changed", "ai.upstream/gone", "ai.upstream/suspended");
     let kept = "ai.local/kept";
@@ -297,7 +304,7 @@ async fn misbehave(uri: Uri) -> Response {
 async fn a_bad_source_is_named_and_holds_up_no_other() {
     let good = source(&entries()[..200]).await;
     let bad = listen(Router::new().fallback(misbehave)).await;
-    let target = Cluster::start(3).await;
+    let target = target().await;
     let kinds = [
         ("down", "answers 500 Internal Server Error: out of order"),
         ("html", "answers with no ServerList"),
@@ -327,6 +334,26 @@ async fn a_bad_source_is_named_and_holds_up_no_other() {
     assert_eq!(target.operator(0).get("/v1/mirrors/down").await.code(), "mirror_not_found");
     let none = target.operator(0).put("/v1/mirrors/none", &json!({ "url": "ftp://registry.example" })).await;
     assert_eq!((none.status, none.code()), (400, "invalid_request"));
+}
+
+#[tokio::test]
+async fn a_node_that_was_not_told_to_follows_nobody_inside() {
+    let source = source(&entries()[..1]).await;
+    let target = Cluster::start(1).await;
+    let port = source.node(0).http().rsplit(':').next().unwrap().to_owned();
+    for (id, url, why) in [
+        ("plain", format!("http://localhost:{port}"), "is not https"),
+        ("inside", format!("https://127.0.0.1:{port}"), "which is not public"),
+        ("named", format!("https://localhost:{port}"), "which is not public"),
+    ] {
+        follow(&target, id, &url).await;
+        let mirror =
+            until(&target, id, &format!("{id} has failed"), |mirror| mirror["progress"]["error"].is_string())
+                .await;
+        let error = mirror["progress"]["error"].as_str().unwrap();
+        assert!(error.contains(why) && error.contains("outbound.allow_private"), "{id}: {error}");
+        assert_eq!(mirror["versions"], 0);
+    }
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ pub(crate) use pass::REPORTED;
 pub(crate) use source::{Bounds, OFFICIAL, Page, Question, Source, SourceError, base_url};
 pub(crate) use walk::Walk;
 
-use crate::{clock, entries::RejectedEntry};
+use crate::{clock, entries::RejectedEntry, outbound::Outbound};
 use counters::Counters;
 use hapi_raft::{ProposeError, ReadError, Replica, Role};
 use hapi_registry_state::{MirrorId, Rejection, Timestamp};
@@ -69,6 +69,7 @@ pub(crate) struct Mirrors {
     seen: Mutex<BTreeMap<MirrorId, Seen>>,
     counters: Counters,
     pages: Semaphore,
+    outbound: Outbound,
 }
 
 /// One that is followed, by the settings of that index. It ends with this.
@@ -84,8 +85,9 @@ impl Drop for Following {
 }
 
 impl Mirrors {
-    pub(crate) fn new() -> prometheus::Result<Self> {
-        Ok(Self { seen: Mutex::default(), counters: Counters::new()?, pages: Semaphore::new(PAGES) })
+    pub(crate) fn new(outbound: Outbound) -> prometheus::Result<Self> {
+        let (counters, pages) = (Counters::new()?, Semaphore::new(PAGES));
+        Ok(Self { seen: Mutex::default(), counters, pages, outbound })
     }
 
     /// To be registered where `/metrics` is made.

@@ -17,7 +17,7 @@ use names::Names;
 use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
 use url::{Host, Url};
 
-/// How long one exchange may take, from the look-up to the last byte.
+/// How long one exchange may take, from the look-up to the last byte, unless more is asked for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long connecting may take.
@@ -46,6 +46,7 @@ pub(crate) struct Ask {
 #[derive(Clone, Debug)]
 pub(crate) struct Fetched {
     pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
 }
 
@@ -62,6 +63,8 @@ pub(crate) enum OutboundError {
     Lookup { host: String, reason: String },
     #[error("{0}")]
     Exchange(String),
+    #[error("no answer in full within {} s", .0.as_secs_f32())]
+    Slow(Duration),
     #[error("the answer is longer than {0} bytes")]
     TooLarge(usize),
 }
@@ -78,10 +81,13 @@ pub(crate) enum SetUpError {
 }
 
 /// The real world outside.
+#[derive(Clone)]
 pub(crate) struct Outbound {
     names: Arc<Names>,
     http: reqwest::Client,
     allow_private: bool,
+    /// How long one exchange may take.
+    patience: Duration,
 }
 
 impl Outbound {
@@ -95,12 +101,16 @@ impl Outbound {
             .referer(false)
             .https_only(!settings.allow_private)
             .connect_timeout(CONNECT_PATIENCE)
-            .timeout(PATIENCE)
             // A connection that stays open would outlive what its name stood for.
             .pool_max_idle_per_host(0)
             .user_agent(concat!("hapi-registry/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { names, http, allow_private: settings.allow_private })
+        Ok(Self { names, http, allow_private: settings.allow_private, patience: PATIENCE })
+    }
+
+    /// The same with another patience, for what takes longer than a proof.
+    pub(crate) fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Sends `body` to a URL; the status of the answer, of which nothing else is read.
@@ -136,17 +146,23 @@ impl Outbound {
     }
 
     async fn exchange(&self, ask: Ask) -> Result<Fetched, OutboundError> {
-        let failed = |error: reqwest::Error| OutboundError::Exchange(innermost(&error));
-        let request = self.http.get(ask.url).headers(ask.headers);
+        let failed = |error: reqwest::Error| match error.is_timeout() && !error.is_connect() {
+            true => OutboundError::Slow(self.patience),
+            false => OutboundError::Exchange(innermost(&error)),
+        };
+        let request = self.http.get(ask.url).headers(ask.headers).timeout(self.patience);
         let mut answer = request.send().await.map_err(failed)?;
-        let (status, mut body) = (answer.status(), Vec::new());
+        if answer.content_length().is_some_and(|length| length > ask.most_bytes as u64) {
+            return Err(OutboundError::TooLarge(ask.most_bytes));
+        }
+        let (status, headers, mut body) = (answer.status(), answer.headers().clone(), Vec::new());
         while let Some(piece) = answer.chunk().await.map_err(failed)? {
             if body.len() + piece.len() > ask.most_bytes {
                 return Err(OutboundError::TooLarge(ask.most_bytes));
             }
             body.extend_from_slice(&piece);
         }
-        Ok(Fetched { status, body })
+        Ok(Fetched { status, headers, body })
     }
 }
 

@@ -120,9 +120,10 @@ pub(crate) async fn run(
     let feed = Arc::new(Feed::default());
     let feeder = tokio::spawn(keep_feed(feed.clone(), replica.clone(), desk.clone()));
     let events = Arc::new(open_events(&metrics)?);
-    let mirrors = Arc::new(open_mirrors(&metrics)?);
+    let outbound = Outbound::new(&config.outbound)?;
+    let mirrors = Arc::new(open_mirrors(&metrics, outbound.clone())?);
     let follower = tokio::spawn(mirrors.clone().keep(replica.clone()));
-    let outbound = Arc::new(Outbound::new(&config.outbound)?);
+    let outbound = Arc::new(outbound);
     let webhooks = Arc::new(open_webhooks(&metrics, outbound.clone(), desk.signing.clone())?);
     let teller = tokio::spawn(webhooks.clone().keep(replica.clone()));
     let api = Arc::new(Api {
@@ -213,8 +214,8 @@ fn open_webhooks(
     Ok(webhooks)
 }
 
-fn open_mirrors(metrics: &Metrics) -> Result<Mirrors, ServeError> {
-    let mirrors = Mirrors::new()?;
+fn open_mirrors(metrics: &Metrics, outbound: Outbound) -> Result<Mirrors, ServeError> {
+    let mirrors = Mirrors::new(outbound)?;
     for collector in mirrors.collectors() {
         metrics.registry().register(collector)?;
     }

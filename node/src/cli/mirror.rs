@@ -3,7 +3,9 @@
 use super::percent::encode;
 use super::seal::Follow;
 use super::{Failure, Remote, progress, session::Session, table};
+use crate::config;
 use crate::mirror::{Bounds, OFFICIAL, Page, Question, Source, SourceError, Walk, base_url};
+use crate::outbound::Outbound;
 use hapi_client::Method;
 use hapi_registry_state::{Glob, MirrorId};
 use serde::{Deserialize, Serialize};
@@ -256,7 +258,7 @@ struct Chunk<'a> {
 async fn once(origin: &Origin, session: &Session) -> Result<(), Failure> {
     let id = origin.id()?;
     let path = format!("{}/entries", path(&id));
-    let source = Source::new(&origin.from, Bounds::default()).map_err(usage)?;
+    let source = Source::new(&origin.from, Bounds::default(), &outbound()?).map_err(usage)?;
     let mut walk = Walk::new(source, Question::default());
     let bar = progress::endless_entries();
     let mut total = Total::default();
@@ -274,6 +276,12 @@ async fn once(origin: &Origin, session: &Session) -> Result<(), Failure> {
     }
     bar.finish_and_clear();
     session.show(&total.to_json(&id), Total::report)
+}
+
+/// Whoever types the URL is on this machine and in its network already.
+fn outbound() -> Result<Outbound, Failure> {
+    let settings = config::Outbound { allow_private: true, dns_server: None };
+    Outbound::new(&settings).map_err(|error| Failure::usage(error.to_string()))
 }
 
 fn unread(error: &SourceError) -> Failure {

@@ -195,8 +195,8 @@ pub(crate) const KEYS: &[Key] = &[
     switch(
         "outbound.allow_private",
         "outbound-allow-private",
-        "Let proofs of publishers, and what else is fetched from others, lead to addresses that are not public and to \
-         plain http",
+        "Let proofs of publishers, mirrors, and what else is fetched from others, lead to addresses that are not \
+         public and to plain http",
     ),
     text(
         "outbound.dns_server",

@@ -55,7 +55,7 @@ impl<'a> Pass<'a> {
         mirror: Mirror,
         reached: Option<Timestamp>,
     ) -> Result<Self, SourceError> {
-        let source = Source::new(&mirror.settings.url, Bounds::default())?;
+        let source = Source::new(&mirror.settings.url, Bounds::default(), &mirrors.outbound)?;
         let (since, began, newest, cursor) = match mirror.progress.pass.clone() {
             Some(MirrorPass { since, began, newest, cursor }) => (since, Some(began), newest, Some(cursor)),
             None => {

@@ -1,19 +1,19 @@
 //! Another registry, asked for its pages.
 //!
-//! It may be slow, broken or hostile: what it sends is bounded in size and time, nobody is led elsewhere, and every
-//! fault is one sentence that says whose it is.
+//! It may be slow, broken or hostile: it is asked through [`crate::outbound`], so that it can lead nobody inside, what
+//! it sends is bounded in size and time, and every fault is one sentence that says whose it is.
 
-use crate::outbound::innermost;
-use hapi_registry_state::Timestamp;
-use reqwest::{
-    Client, Response, StatusCode, Url,
-    header::{DATE, HeaderMap, LOCATION, RETRY_AFTER},
-    redirect::Policy,
+use crate::outbound::{Ask, Fetched, Outbound, OutboundError, Outside};
+use axum::http::{
+    HeaderMap, StatusCode,
+    header::{DATE, LOCATION, RETRY_AFTER},
 };
+use hapi_registry_state::Timestamp;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::time::Duration;
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
+use url::Url;
 
 /// The registry that others are mirrors of.
 pub(crate) const OFFICIAL: &str = "https://registry.modelcontextprotocol.io";
@@ -47,8 +47,6 @@ pub(crate) enum SourceError {
          nothing behind it"
     )]
     Url(String),
-    #[error("no HTTP client: {0}")]
-    Client(String),
     #[error("{url} cannot be reached: {cause}")]
     Unreachable { url: String, cause: String },
     #[error("{url} has not answered in full within {} s", .patience.as_secs_f32())]
@@ -131,9 +129,9 @@ fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(value: D
 }
 
 /// Another registry.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Source {
-    http: Client,
+    outbound: Outbound,
     base: Url,
     bounds: Bounds,
     /// Which of [`VERSIONS`] it speaks, as far as that is known.
@@ -141,17 +139,9 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    pub(crate) fn new(url: &str, bounds: Bounds) -> Result<Self, SourceError> {
-        let base = base_url(url)?;
-        let tls = hapi_client::tls_config().map_err(|error| SourceError::Client(error.to_string()))?;
-        let http = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .timeout(bounds.patience)
-            .redirect(Policy::none())
-            .user_agent(concat!("hapi-registry/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| SourceError::Client(error.to_string()))?;
-        Ok(Self { http, base, bounds, version: 0 })
+    pub(crate) fn new(url: &str, bounds: Bounds, outbound: &Outbound) -> Result<Self, SourceError> {
+        let outbound = outbound.clone().patient(bounds.patience);
+        Ok(Self { outbound, base: base_url(url)?, bounds, version: 0 })
     }
 
     /// The base URL, without a slash at its end.
@@ -172,15 +162,14 @@ impl Source {
     }
 
     async fn ask(&self, question: &Question) -> Result<Page, SourceError> {
-        let url = self.page_url(question);
-        let broken = |error: reqwest::Error| self.broken(&error);
-        let response = self.http.get(url).send().await.map_err(broken)?;
-        if response.status().is_redirection() {
-            return Err(self.redirect(&response));
+        let ask =
+            Ask { url: self.page_url(question), headers: HeaderMap::new(), most_bytes: self.bounds.bytes };
+        let found = self.outbound.fetch(ask).await.map_err(|error| self.broken(error))?;
+        let Fetched { status, headers, body } = found;
+        if status.is_redirection() {
+            return Err(self.redirect(&headers));
         }
-        let (status, retry_after, date) =
-            (response.status(), retry_after(response.headers()), date(response.headers()));
-        let body = self.body(response).await?;
+        let (retry_after, date) = (retry_after(&headers), date(&headers));
         if status != StatusCode::OK {
             let said = String::from_utf8_lossy(&body).into_owned();
             return Err(SourceError::Status { url: self.shown(), status, said, retry_after });
@@ -189,22 +178,6 @@ impl Source {
             .map_err(|error| SourceError::NoList { url: self.shown(), why: error.to_string() })?;
         let next = list.metadata.next.filter(|cursor| !cursor.is_empty());
         Ok(Page { entries: list.servers, next, date })
-    }
-
-    async fn body(&self, mut response: Response) -> Result<Vec<u8>, SourceError> {
-        let limit = self.bounds.bytes;
-        let too_large = || SourceError::TooLarge { url: self.shown(), limit };
-        if response.content_length().is_some_and(|length| length > limit as u64) {
-            return Err(too_large());
-        }
-        let mut body = Vec::new();
-        while let Some(piece) = response.chunk().await.map_err(|error| self.broken(&error))? {
-            if body.len() + piece.len() > limit {
-                return Err(too_large());
-            }
-            body.extend_from_slice(&piece);
-        }
-        Ok(body)
     }
 
     fn page_url(&self, Question { since, cursor }: &Question) -> Url {
@@ -230,15 +203,17 @@ impl Source {
         format!("{}/{}/servers", self.url(), VERSIONS[self.version])
     }
 
-    fn broken(&self, error: &reqwest::Error) -> SourceError {
-        if error.is_timeout() {
-            return SourceError::Slow { url: self.shown(), patience: self.bounds.patience };
+    fn broken(&self, error: OutboundError) -> SourceError {
+        let url = self.shown();
+        match error {
+            OutboundError::Slow(patience) => SourceError::Slow { url, patience },
+            OutboundError::TooLarge(limit) => SourceError::TooLarge { url, limit },
+            error => SourceError::Unreachable { url, cause: error.to_string() },
         }
-        SourceError::Unreachable { url: self.shown(), cause: innermost(error) }
     }
 
-    fn redirect(&self, response: &Response) -> SourceError {
-        let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
+    fn redirect(&self, headers: &HeaderMap) -> SourceError {
+        let to = headers.get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
         SourceError::Redirect { url: self.shown(), to: to.chars().take(200).collect() }
     }
 
@@ -277,10 +252,12 @@ fn date(headers: &HeaderMap) -> Option<Timestamp> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
     use super::*;
-    use reqwest::header::HeaderValue;
+    use crate::config;
+    use axum::http::HeaderValue;
 
     fn url(base: &str, since: Option<u64>, cursor: Option<&str>) -> String {
-        let source = Source::new(base, Bounds::default()).unwrap();
+        let outbound = Outbound::new(&config::Config::default().outbound).unwrap();
+        let source = Source::new(base, Bounds::default(), &outbound).unwrap();
         let question =
             Question { since: since.map(Timestamp::from_seconds), cursor: cursor.map(str::to_owned) };
         source.page_url(&question).into()

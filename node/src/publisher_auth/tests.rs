@@ -8,7 +8,7 @@ use aws_lc_rs::{
     rsa::KeySize,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair},
 };
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use serde_json::{Value, json};
@@ -77,7 +77,8 @@ impl Outside for World {
         if body.len() > ask.most_bytes {
             return Err(OutboundError::TooLarge(ask.most_bytes));
         }
-        Ok(Fetched { status: StatusCode::from_u16(status).unwrap(), body: body.into_bytes() })
+        let status = StatusCode::from_u16(status).unwrap();
+        Ok(Fetched { status, headers: HeaderMap::new(), body: body.into_bytes() })
     }
 }
 

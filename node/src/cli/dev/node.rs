@@ -105,6 +105,8 @@ fn config(folder: &Folder, plan: &Plan, number: usize) -> Result<String, Failure
     config.cluster.secret_file = vec![folder.secret(new_secret)?];
     config.cluster.join = plan.nodes.iter().map(|ports| loopback(ports.peer).to_string()).collect();
     config.cluster.bootstrap_expect = Some(plan.formed_by);
+    // All of it is on this machine, what it is tried out with too.
+    config.outbound.allow_private = true;
     config.to_toml().map_err(|error| Failure::refused(error.to_string()))
 }
 

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use super::*;
-use crate::mirror::source::Bounds;
+use crate::{config, mirror::source::Bounds, outbound::Outbound};
 use axum::{
     Router,
     body::Body,
@@ -41,7 +41,9 @@ async fn source(answer: Answer) -> (Source, Arc<Mutex<Vec<String>>>) {
     let router = Router::new().fallback(serve).with_state(shared.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });
     let bounds = Bounds { bytes: 1 << 20, patience: Duration::from_millis(500) };
-    (Source::new(&url, bounds).unwrap(), shared.asked)
+    let settings = config::Outbound { allow_private: true, dns_server: None };
+    let outbound = Outbound::new(&settings).unwrap();
+    (Source::new(&url, bounds, &outbound).unwrap(), shared.asked)
 }
 
 fn list(names: &[&str], next: Option<&str>) -> Response {
