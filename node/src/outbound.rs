@@ -189,4 +189,6 @@ pub(crate) fn innermost(error: &dyn Error) -> String {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;

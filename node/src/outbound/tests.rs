@@ -10,9 +10,15 @@ fn outbound(allow_private: bool) -> Outbound {
 
 /// A server on loopback: a short text, a long one, and one that is elsewhere.
 async fn server() -> SocketAddr {
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    server_at("127.0.0.1:0", "nobody").await
+}
+
+/// The same at an address of its own, where it says who it is.
+pub(super) async fn server_at(address: &str, name: &'static str) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap();
     let routes = Router::new()
+        .route("/who", get(move || async move { name }))
         .route("/short", get(|| async { "hello" }))
         .route("/long", get(|| async { "x".repeat(5_000) }))
         .route("/elsewhere", get(|| async { Redirect::temporary("/short") }));
@@ -20,7 +26,7 @@ async fn server() -> SocketAddr {
     address
 }
 
-async fn fetch(outbound: &Outbound, url: &str) -> Result<Fetched, OutboundError> {
+pub(super) async fn fetch(outbound: &Outbound, url: &str) -> Result<Fetched, OutboundError> {
     let ask = Ask { url: url.parse().unwrap(), headers: HeaderMap::new(), most_bytes: 4_096 };
     outbound.fetch(ask).await
 }
