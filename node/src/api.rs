@@ -38,8 +38,18 @@ pub(crate) use oauth::Replays;
 pub(crate) use publish::errors;
 
 use crate::{
-    auth::Authenticated, cursor::CursorKeys, events::EventStreams, feed::Feed, issue::Desk, metrics::Metrics,
-    mirror::Mirrors, problem::Problem, publisher_auth::PublisherAuth, rankings::Rankings, traces,
+    auth::Authenticated,
+    cursor::CursorKeys,
+    events::EventStreams,
+    feed::Feed,
+    issue::Desk,
+    limits::{Limit, Limits},
+    metrics::Metrics,
+    mirror::Mirrors,
+    problem::Problem,
+    publisher_auth::PublisherAuth,
+    rankings::Rankings,
+    traces,
     webhooks::Webhooks,
 };
 use axum::{
@@ -80,6 +90,8 @@ pub(crate) struct Api {
     /// What publishers prove themselves by, beside API tokens.
     pub(crate) publisher_auth: PublisherAuth,
     pub(crate) metrics: Arc<Metrics>,
+    /// How much of this node callers may take up.
+    pub(crate) limits: Arc<Limits>,
     /// What was searched for lately.
     pub(crate) rankings: Rankings,
     /// Places for documents that strangers have judged.
@@ -291,11 +303,21 @@ async fn observe(State(api): State<Arc<Api>>, request: Request, next: Next) -> R
     let started = Instant::now();
     let response = match traces::of_request(api.exports_traces, &method, route, request.headers()) {
         // Boxed, so that the future of all other requests stays small.
-        Some(span) => Box::pin(traces::follow(span, answer(request, next))).await,
-        None => answer(request, next).await,
+        Some(span) => Box::pin(traces::follow(span, answer_in_time(&api.limits, request, next))).await,
+        None => answer_in_time(&api.limits, request, next).await,
     };
     api.metrics.request(&method, route, response.status(), started.elapsed());
     response
+}
+
+/// A handler that waits for what never comes must not hold its caller, and its place, for ever. What it has begun may be
+/// done all the same, as with any caller that hangs up.
+async fn answer_in_time(limits: &Limits, request: Request, next: Next) -> Response {
+    let patience = Duration::from_millis(limits.settings.request_timeout_ms);
+    tokio::time::timeout(patience, answer(request, next)).await.unwrap_or_else(|_| {
+        limits.counters.count(Limit::RequestTimeout);
+        Problem::unavailable("request_timeout", "this node did not come to an answer in time").into_response()
+    })
 }
 
 async fn answer(request: Request, next: Next) -> Response {

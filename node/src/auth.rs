@@ -1,6 +1,6 @@
 //! From the `Authorization` header to a caller whom one state of the registry knows.
 
-use crate::{api::Api, clock, problem::Problem, publisher_token};
+use crate::{api::Api, clock, limits::Origin, problem::Problem, publisher_token};
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header, request::Parts},
@@ -155,7 +155,7 @@ impl FromRequestParts<Arc<Api>> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
-        let (caller, proof) = bearer_of(api, &parts.headers).await?.ok_or_else(Problem::unauthenticated)?;
+        let (caller, proof) = bearer_of(api, parts).await?.ok_or_else(Problem::unauthenticated)?;
         let (wait, name) = (preferred_wait(&parts.headers)?, request_name(&parts.headers)?);
         if name.is_some() && matches!(proof, Proof::Publisher(_)) {
             // The names of a caller's requests are kept under the id of its token, which lasts; this one does not.
@@ -196,40 +196,48 @@ fn request_name(headers: &HeaderMap) -> Result<Option<Arc<str>>, Problem> {
 }
 
 /// The caller behind `credential`. A token that this node does not know yet may have been made on
-/// another node a moment ago: one quorum read decides.
-pub(crate) async fn authenticate(api: &Api, credential: &Credential) -> Result<Caller, Problem> {
+/// another node a moment ago: one quorum read decides. How often, is bounded for the address that asks: whoever shows
+/// what is known here is never counted.
+pub(crate) async fn authenticate(
+    api: &Api,
+    from: Origin,
+    credential: &Credential,
+) -> Result<Caller, Problem> {
     if let Some(caller) = api.replica.state().authenticate(credential, clock::now()) {
         return Ok(caller);
     }
+    api.limits.guess(from.0)?;
     api.replica.read_index().await?;
     api.replica.state().authenticate(credential, clock::now()).ok_or_else(Problem::unauthenticated)
 }
 
 /// The caller behind what the header bears, and what it has shown.
-async fn bearer_of(api: &Api, headers: &HeaderMap) -> Result<Option<(Caller, Proof)>, Problem> {
-    let Some(text) = bearer_text(headers)? else { return Ok(None) };
+async fn bearer_of(api: &Api, parts: &Parts) -> Result<Option<(Caller, Proof)>, Problem> {
+    let Some(text) = bearer_text(&parts.headers)? else { return Ok(None) };
+    let from = Origin::of(&parts.extensions);
     if let Ok(token) = text.parse::<PresentedToken>() {
-        let caller = authenticate(api, &Credential::Token(token.clone())).await?;
+        let caller = authenticate(api, from, &Credential::Token(token.clone())).await?;
         return Ok(Some((caller, Proof::Token(token))));
     }
-    let proof = Proof::Publisher(granted(api, text).await?);
+    let proof = Proof::Publisher(granted(api, from, text).await?);
     let caller = proof.caller(&api.replica.state()).ok_or_else(Problem::unauthenticated)?;
     Ok(Some((caller, proof)))
 }
 
 /// What a publisher token grants. A key that this node does not know may have been published elsewhere a moment ago:
 /// one quorum read decides.
-async fn granted(api: &Api, text: &str) -> Result<PublisherGrant, Problem> {
+async fn granted(api: &Api, from: Origin, text: &str) -> Result<PublisherGrant, Problem> {
     let (issuer, now) = (&api.desk.issuer, clock::now().seconds());
     let read = || publisher_token::read(text, &api.replica.state(), issuer, now);
-    let read = match read() {
-        Err(fault) if fault.is_ignorance() => {
+    let mut known = read();
+    if let Err(fault) = &known {
+        api.limits.guess(from.0)?;
+        if fault.is_ignorance() {
             api.replica.read_index().await?;
-            read()
+            known = read();
         }
-        known => known,
-    };
-    read.map_err(|fault| {
+    }
+    known.map_err(|fault| {
         tracing::debug!(%fault, "a bearer token was not taken");
         Problem::unauthenticated()
     })
@@ -253,7 +261,7 @@ impl FromRequestParts<Arc<Api>> for Reader {
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
         api.catch_up().await?;
-        match bearer_of(api, &parts.headers).await? {
+        match bearer_of(api, parts).await? {
             Some((caller, _)) => Ok(Self(Some(caller))),
             None if api.replica.state().settings().anonymous_reads => Ok(Self(None)),
             None => Err(Problem::unauthenticated()),

@@ -62,6 +62,44 @@ pub(crate) struct Http {
     pub(crate) listen: SocketAddr,
     /// The base URL at which clients reach this node; absent means made from the listening address.
     pub(crate) advertise: Option<String>,
+    /// The certificate of the public port with what leads to its authority, in PEM; absent means no TLS.
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Its key.
+    pub(crate) tls_key: Option<PathBuf>,
+    /// The authorities of clients' certificates; absent means that none is asked for.
+    pub(crate) client_ca: Option<PathBuf>,
+    /// Connections at a time; further ones are closed at once.
+    pub(crate) max_connections: usize,
+    /// Connections at a time from one address; 0 is any number.
+    pub(crate) connections_per_address: usize,
+    /// How long a TLS handshake may take.
+    pub(crate) handshake_timeout_ms: u64,
+    /// How long a client may take to send a request's headers; a connection of HTTP/1.1 is silent no longer either.
+    pub(crate) header_timeout_ms: u64,
+    /// The most bytes of a request's headers.
+    pub(crate) header_bytes: usize,
+    /// How long a client may take to send a body.
+    pub(crate) body_timeout_ms: u64,
+    /// The most bytes of a body, whatever it is sent to.
+    pub(crate) body_bytes: usize,
+    /// The deepest nesting of a JSON body.
+    pub(crate) json_depth: usize,
+    /// How long the answer to a request may take to begin.
+    pub(crate) request_timeout_ms: u64,
+    /// A connection of HTTP/2 without a new request is to end after that.
+    pub(crate) idle_timeout_ms: u64,
+    /// A client that takes nothing of an answer for so long is cut off.
+    pub(crate) stall_timeout_ms: u64,
+    /// Requests at a time on a connection of HTTP/2.
+    pub(crate) requests_per_connection: u32,
+    /// Requests that a client may have taken back before they were begun, on a connection of HTTP/2.
+    pub(crate) resets_per_connection: usize,
+    /// Streams of events at a time.
+    pub(crate) max_streams: usize,
+    /// Streams of events at a time to one address; 0 is any number.
+    pub(crate) streams_per_address: usize,
+    /// Unknown credentials from one address in a minute; 0 is any number.
+    pub(crate) failed_auth_per_minute: u32,
 }
 
 /// The plane on which nodes talk to each other.
@@ -220,7 +258,8 @@ impl Config {
     /// real address.
     pub(crate) fn http_advertise(&self) -> String {
         let given = self.http.advertise.as_deref().map(|url| url.trim_end_matches('/').to_owned());
-        given.unwrap_or_else(|| format!("http://{}", advertise::reachable(self.http.listen)))
+        let scheme = if self.http.tls_cert.is_some() { "https" } else { "http" };
+        given.unwrap_or_else(|| format!("{scheme}://{}", advertise::reachable(self.http.listen)))
     }
 
     /// The `host:port` at which nodes reach this node. Once the listener is bound, `peer.listen` must hold
@@ -268,7 +307,7 @@ impl Default for Config {
             data_dir: "/var/lib/hapi-registry".into(),
             data_slots: false,
             issuer: String::new(),
-            http: Http { listen: loopback(8080), advertise: None },
+            http: http(loopback(8080)),
             peer: Peer { listen: loopback(7080), advertise: None },
             cluster: Cluster {
                 secret_file: Vec::new(),
@@ -312,6 +351,33 @@ impl Default for Config {
                 oidc: Vec::new(),
             },
         }
+    }
+}
+
+/// One address may have a quarter of the connections: a proxy in front needs fewer, and nobody takes all of them.
+fn http(listen: SocketAddr) -> Http {
+    Http {
+        listen,
+        advertise: None,
+        tls_cert: None,
+        tls_key: None,
+        client_ca: None,
+        max_connections: 16_384,
+        connections_per_address: 4_096,
+        handshake_timeout_ms: 5_000,
+        header_timeout_ms: 10_000,
+        header_bytes: 64 << 10,
+        body_timeout_ms: 30_000,
+        body_bytes: 16 << 20,
+        json_depth: 64,
+        request_timeout_ms: 90_000,
+        idle_timeout_ms: 60_000,
+        stall_timeout_ms: 30_000,
+        requests_per_connection: 100,
+        resets_per_connection: 20,
+        max_streams: 4_096,
+        streams_per_address: 1_024,
+        failed_auth_per_minute: 600,
     }
 }
 

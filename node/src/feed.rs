@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::watch,
     time::{Instant, sleep, sleep_until, timeout},
 };
 
@@ -37,9 +37,6 @@ const WAIT: Duration = Duration::from_millis(600);
 /// A message that is older is nobody's latest word: whoever signs stands still.
 const STALE: Duration = Duration::from_secs(2);
 
-/// The most streams at a time. Each holds a connection for good, of which there is a bounded number in all.
-const MOST_STREAMS: usize = 4_096;
-
 /// What was said last.
 #[derive(Clone, Debug)]
 pub(crate) enum Said {
@@ -54,13 +51,11 @@ pub(crate) enum Said {
 /// The messages of this node.
 pub(crate) struct Feed {
     newest: watch::Sender<Said>,
-    /// Places for streams.
-    pub(crate) streams: Arc<Semaphore>,
 }
 
 impl Default for Feed {
     fn default() -> Self {
-        Self { newest: watch::Sender::new(Said::Nothing), streams: Arc::new(Semaphore::new(MOST_STREAMS)) }
+        Self { newest: watch::Sender::new(Said::Nothing) }
     }
 }
 

@@ -1,25 +1,35 @@
 //! The accept loop of the public API: bounded in connections and time.
 //!
-//! `axum::serve` arms no timer, so that hyper's header time-out would do nothing there; this loop does. It
-//! speaks HTTP/1.1 alone: finding out whether a silent client means HTTP/2 would take no time-out, and who
-//! wants HTTP/2 has TLS in front, which brings it.
+//! `axum::serve` arms no timer, so that hyper's header time-out would do nothing there; this loop does. Without TLS it
+//! speaks HTTP/1.1 alone: finding out whether a silent client means HTTP/2 would take no time-out. With TLS the handshake
+//! says which it is.
+//!
+//! Connections beyond the bounds are taken and closed at once: in the kernel's queue they would hold up everybody's.
 
+mod connection;
+mod descriptors;
+mod tls;
+mod traffic;
+
+pub(crate) use connection::LEAST_HEADER;
+pub(crate) use descriptors::raise;
+pub(crate) use tls::{PublicTls, PublicTlsError};
+
+use crate::limits::{Arrival, ClientCertificate, Full, Limit, Limits, Place};
 use axum::Router;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
-    service::TowerToHyperService,
+use connection::Connections;
+use std::{
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
 };
-use std::{future::Future, io, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::watch,
 };
 
-/// The most connections at a time; further ones wait in the kernel's queue.
-const MAX_CONNECTIONS: usize = 16_384;
-/// A client that takes longer to send its headers is cut off.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests that run when the process is to stop may go on.
 const DRAIN: Duration = Duration::from_secs(10);
 /// Rest after an error of `accept`, most often for want of file descriptors.
@@ -29,65 +39,84 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 pub(crate) async fn serve(
     listener: std::net::TcpListener,
     router: Router,
+    limits: Arc<Limits>,
+    tls: Option<Arc<PublicTls>>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
-    let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let builder = builder();
+    // Each connection has a receiver: once all are dropped, all connections have ended.
+    let (stop, stopped) = watch::channel(());
+    let connections = Connections::new(router, limits.clone());
     tokio::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &places) => accepted,
+            accepted = listener.accept() => accepted,
             () = &mut shutdown => break,
         };
         match accepted {
-            Ok((stream, place)) => connection(&builder, &graceful, stream, place, router.clone()),
+            Ok((stream, from)) => {
+                let Some(place) = place(&limits, from) else { continue };
+                let (connections, tls, stopped) = (connections.clone(), tls.clone(), stopped.clone());
+                tokio::spawn(serve_one(connections, stream, from.ip(), tls, stopped, place));
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_REST).await;
             }
         }
     }
-    drop(listener);
-    if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
+    drop((listener, stopped));
+    stop.send_replace(());
+    if tokio::time::timeout(DRAIN, stop.closed()).await.is_err() {
         tracing::warn!("some requests did not end in time and were cut off");
     }
     Ok(())
 }
 
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    // Answers are small and awaited: waiting to fill a packet would only delay them.
-    stream.set_nodelay(true)?;
-    Ok((stream, place))
+fn place(limits: &Limits, from: SocketAddr) -> Option<Place> {
+    let place = limits.connections.take(from.ip());
+    place
+        .inspect_err(|full| {
+            limits.counters.count(match full {
+                Full::All => Limit::Connections,
+                Full::Address => Limit::ConnectionsPerAddress,
+            });
+        })
+        .ok()
 }
 
-fn builder() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-    builder
-}
-
-fn connection(
-    builder: &Builder<TokioExecutor>,
-    graceful: &GracefulShutdown,
+/// One connection, from its handshake to its end. It holds its place for so long.
+async fn serve_one(
+    connections: Connections,
     stream: TcpStream,
-    place: OwnedSemaphorePermit,
-    router: Router,
+    address: IpAddr,
+    tls: Option<Arc<PublicTls>>,
+    stopped: watch::Receiver<()>,
+    _place: Place,
 ) {
-    let service = TowerToHyperService::new(router);
-    let served = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    let served = graceful.watch(served);
-    tokio::spawn(async move {
-        if let Err(error) = served.await {
-            tracing::debug!(error, "a connection ended early");
+    // Answers are small and awaited: waiting to fill a packet would only delay them.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let limits = connections.limits();
+    let arrival = Arrival { address: address.to_canonical(), certificate: None, limits: limits.clone() };
+    let Some(tls) = tls else { return connections.serve_plain(stream, arrival, stopped).await };
+    let patience = Duration::from_millis(limits.settings.handshake_timeout_ms);
+    match tokio::time::timeout(patience, tls.accept(stream)).await {
+        Ok(Ok((stream, certificate))) => {
+            let arrival = Arrival { certificate: certificate.map(Arc::new), ..arrival };
+            if let Some(shown) = arrival.certificate.as_deref() {
+                let ClientCertificate { uris, names, key } = shown;
+                let key = crate::api::hex(key);
+                tracing::debug!(?uris, ?names, key, "a client has shown a certificate");
+            }
+            connections.serve_encrypted(stream, arrival, stopped).await;
         }
-        drop(place);
-    });
+        Ok(Err(error)) => {
+            limits.counters.count(Limit::Handshake);
+            tracing::debug!(%error, "a TLS handshake failed");
+        }
+        Err(_) => limits.counters.count(Limit::HandshakeTimeout),
+    }
 }

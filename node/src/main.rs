@@ -23,6 +23,7 @@ mod faults;
 mod feed;
 mod issuance_log;
 mod issue;
+mod limits;
 mod listen;
 mod load;
 mod metrics;

@@ -12,7 +12,8 @@ use crate::{
     feed::Feed,
     issuance_log::IssuanceLog,
     issue::Desk,
-    listen,
+    limits::Limits,
+    listen::{self, PublicTls, PublicTlsError},
     metrics::Metrics,
     mirror::Mirrors,
     outbound::{Outbound, SetUpError},
@@ -37,7 +38,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::Semaphore,
 };
 
@@ -60,6 +61,8 @@ pub(crate) struct Listeners {
 pub(crate) enum ServeError {
     #[error(transparent)]
     Secret(#[from] SecretError),
+    #[error("TLS of the public port: {0}")]
+    PublicTls(#[from] PublicTlsError),
     #[error("cannot listen for SIGHUP: {0}")]
     Signal(io::Error),
     #[error(transparent)]
@@ -99,10 +102,12 @@ pub(crate) async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     // First of all: without a handler the signal ends the process.
-    let hangups = signal(SignalKind::hangup()).map_err(ServeError::Signal)?;
+    let [hangups, public_hangups] = [hangups()?, hangups()?];
+    let tls = PublicTls::open(&config.http)?.map(Arc::new);
     let secrets = SecretFiles::new(config.cluster.secret_file.clone());
     let http = config.http_advertise();
     let metrics = Arc::new(Metrics::new()?);
+    let limits = Arc::new(open_limits(&config, &metrics)?);
     let replica = start_replica(&config, &secrets, &http, listeners.peer).await?;
     replica.register_metrics(metrics.registry())?;
     // Spans name the node, whose id is known only now.
@@ -136,6 +141,7 @@ pub(crate) async fn run(
         publisher_auth: PublisherAuth::new(&config.publisher_auth, outbound),
         replica: replica.clone(),
         metrics,
+        limits: limits.clone(),
         rankings: Rankings::default(),
         validations: Semaphore::new(VALIDATIONS),
         backups: Arc::new(Semaphore::new(BACKUPS)),
@@ -144,6 +150,7 @@ pub(crate) async fn run(
         caught_up: AtomicBool::new(false),
     });
     let catching_up = tokio::spawn(catch_up(api.clone()));
+    let certifier = tokio::spawn(keep_certificate(tls.clone(), public_hangups, limits.clone()));
     // Tests and tools wait for this line: from now on the node answers.
     tracing::info!(node = %replica.node_id(), http, peer = config.peer_advertise(), "listening");
     let stopping = async {
@@ -155,7 +162,9 @@ pub(crate) async fn run(
         events.close();
     };
     let served = tokio::select! {
-        served = listen::serve(listeners.http, router(api), stopping) => served.map_err(ServeError::Listen),
+        served = listen::serve(listeners.http, router(api), limits, tls, stopping) => {
+            served.map_err(ServeError::Listen)
+        }
         ending = replica.ended() => Err(ending.into()),
     };
     keeper.abort();
@@ -166,6 +175,7 @@ pub(crate) async fn run(
     teller.abort();
     rereader.abort();
     catching_up.abort();
+    certifier.abort();
     if let Some(traces) = traces {
         traces.end().await;
     }
@@ -174,6 +184,18 @@ pub(crate) async fn run(
         tracing::info!("this node is down");
     }
     served
+}
+
+fn hangups() -> Result<Signal, ServeError> {
+    signal(SignalKind::hangup()).map_err(ServeError::Signal)
+}
+
+fn open_limits(config: &Config, metrics: &Metrics) -> Result<Limits, ServeError> {
+    let limits = Limits::new(&config.http)?;
+    for collector in limits.counters.collectors() {
+        metrics.registry().register(collector)?;
+    }
+    Ok(limits)
 }
 
 fn open_log(config: &Config, metrics: &Metrics) -> Result<IssuanceLog, ServeError> {
@@ -273,6 +295,12 @@ fn judge_clock(trust: ClockTrust, last: Option<&ClockSource>) -> ClockSource {
 async fn keep_keys(signing: Arc<Signing>, replica: Replica, http: String) {
     replica.formed().await;
     signing.keep(&replica, &http, env!("CARGO_PKG_VERSION")).await;
+}
+
+async fn keep_certificate(tls: Option<Arc<PublicTls>>, hangups: Signal, limits: Arc<Limits>) {
+    if let Some(tls) = tls {
+        tls.keep(hangups, limits).await;
+    }
 }
 
 async fn catch_up(api: Arc<Api>) {

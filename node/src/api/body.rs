@@ -1,6 +1,9 @@
 //! Request bodies: bounded, then parsed once.
 
-use crate::problem::Problem;
+use crate::{
+    limits::{Arrival, Limit, Limits},
+    problem::Problem,
+};
 use axum::{
     body::{self, Body},
     extract::{self, FromRequest, FromRequestParts, Request},
@@ -12,13 +15,10 @@ use serde::{
     de::{self, DeserializeOwned},
 };
 use serde_json::{Map, Value};
-use std::{error::Error, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 /// The largest body of an ordinary request, in bytes.
 pub(crate) const SMALL: usize = 16 * 1024;
-
-/// A client that takes longer to send its body is cut off.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A JSON body of at most [`SMALL`] bytes.
 pub(crate) struct Json<T>(pub(crate) T);
@@ -27,7 +27,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        parse(&read(request, SMALL).await?).map(Self)
+        read_json(request, SMALL).await.map(Self)
     }
 }
 
@@ -57,19 +57,73 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 
 /// Reads a body of at most `limit` bytes. One that announces more is refused before a byte is read.
 pub(crate) async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    match limits(&request) {
+        None => read_within(request, limit, None).await,
+        Some(limits) => {
+            let settings = &limits.settings;
+            let patience = Duration::from_millis(settings.body_timeout_ms);
+            let read = read_within(request, limit.min(settings.body_bytes), Some(patience)).await;
+            read.inspect_err(|problem| match problem.code() {
+                "payload_too_large" => limits.counters.count(Limit::BodySize),
+                "timeout" => limits.counters.count(Limit::BodyTimeout),
+                _ => {}
+            })
+        }
+    }
+}
+
+fn limits(request: &Request) -> Option<Arc<Limits>> {
+    Arrival::of(request.extensions()).map(|arrival| arrival.limits.clone())
+}
+
+/// Reads a JSON body of at most `limit` bytes, and parses it if it is not nested too deeply.
+pub(crate) async fn read_json<T: DeserializeOwned>(request: Request, limit: usize) -> Result<T, Problem> {
+    let limits = limits(&request);
+    let bytes = read(request, limit).await?;
+    if let Some(limits) = limits
+        && is_deeper(&bytes, limits.settings.json_depth)
+    {
+        limits.counters.count(Limit::JsonDepth);
+        let depth = limits.settings.json_depth;
+        return Err(Problem::invalid(format!("the body is nested more than {depth} levels deep")));
+    }
+    parse(&bytes)
+}
+
+/// Whether objects and lists stand in each other more than `most` deep. Parsers that pass over what they do not know
+/// look at no depth, and others run out of stack.
+fn is_deeper(json: &[u8], most: usize) -> bool {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => depth += 1,
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => continue,
+        }
+        if depth > most {
+            return true;
+        }
+    }
+    false
+}
+
+async fn read_within(request: Request, limit: usize, patience: Option<Duration>) -> Result<Bytes, Problem> {
     let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(Problem::too_large(limit));
     }
-    collect(request.into_body(), limit).await
+    let collected = collect(request.into_body(), limit);
+    let Some(patience) = patience else { return collected.await };
+    let late = || Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body took too long");
+    tokio::time::timeout(patience, collected).await.unwrap_or_else(|_| Err(late()))
 }
 
 async fn collect(body: Body, limit: usize) -> Result<Bytes, Problem> {
-    let read = tokio::time::timeout(BODY_TIMEOUT, body::to_bytes(body, limit)).await;
-    let read =
-        read.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body took too long"))?;
-    read.map_err(|error| {
+    body::to_bytes(body, limit).await.map_err(|error| {
         let too_large = error.source().is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
         if too_large { Problem::too_large(limit) } else { Problem::invalid("the body ended early") }
     })
@@ -101,5 +155,19 @@ fn parse_with_path<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     match text.end() {
         Ok(()) => Ok(value),
         Err(error) => Err(Problem::invalid(format!("the body goes on behind its JSON: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_is_counted_outside_of_texts() {
+        assert!(!is_deeper(br#"{"a":[{}],"b":[[]]}"#, 3));
+        assert!(is_deeper(br#"{"a":[{}]}"#, 2));
+        assert!(!is_deeper(br#"{"a":"[[[[\"[[[["}"#, 1));
+        assert!(is_deeper("[".repeat(10_000).as_bytes(), 64));
+        assert!(!is_deeper(b"]]]]{}", 1), "what is no JSON is told by the parser");
     }
 }

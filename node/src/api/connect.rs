@@ -5,8 +5,9 @@ use super::{
     body::{Json, object},
 };
 use crate::{
-    auth,
+    auth, clock,
     issue::{Answered, Ask, Counted, Issued},
+    limits::Origin,
     problem::{Problem, ProblemBody},
 };
 use axum::{
@@ -112,11 +113,12 @@ impl From<Issued> for ConnectAnswer {
 )]
 pub(crate) async fn connect(
     State(api): State<Arc<Api>>,
+    from: Origin,
     headers: HeaderMap,
     body: Result<Json<ConnectBody>, Problem>,
 ) -> Response {
     let began = Instant::now();
-    let answered = answer(&api, &headers, body).await;
+    let answered = answer(&api, from, &headers, body).await;
     api.metrics.connected(began.elapsed());
     match answered {
         Ok(Answered::Here(issued)) => {
@@ -146,10 +148,11 @@ pub(crate) async fn connect(
 )]
 pub(crate) async fn connect_extension(
     state: State<Arc<Api>>,
+    from: Origin,
     headers: HeaderMap,
     body: Result<Json<ConnectBody>, Problem>,
 ) -> Response {
-    connect(state, headers, body).await
+    connect(state, from, headers, body).await
 }
 
 /// What most answers take: growing into it step by step would copy them several times.
@@ -167,10 +170,19 @@ fn respond(answer: &ConnectAnswer) -> Response {
 /// Whoever shows no credential learns nothing else, not even whether its body was well-formed.
 async fn answer(
     api: &Api,
+    from: Origin,
     headers: &HeaderMap,
     body: Result<Json<ConnectBody>, Problem>,
 ) -> Result<Answered, Problem> {
-    let credential = auth::credential(headers)?.ok_or_else(Problem::unauthenticated)?;
+    let Ok(credential) = auth::credential(headers) else {
+        api.limits.guess(from.0)?;
+        return Err(Problem::unauthenticated());
+    };
+    let credential = credential.ok_or_else(Problem::unauthenticated)?;
+    // Before anything is asked of others: what nobody here knows may be a guess.
+    if api.replica.state().authenticate(&credential, clock::now()).is_none() {
+        api.limits.guess(from.0)?;
+    }
     let Json(body) = body?;
     api.desk.issue(&api.replica, &api.metrics, &body.parse(credential)?, Counted::default()).await
 }

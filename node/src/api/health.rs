@@ -115,6 +115,7 @@ async fn unreachable_leader(api: &Api) -> Option<String> {
 /// Metrics in the Prometheus text format.
 #[utoipa::path(get, path = "/metrics", tag = "cluster", responses((status = 200, body = String)))]
 pub(crate) async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
+    api.limits.show();
     let text = api.metrics.render().map_err(|error| {
         tracing::error!(%error, "the metrics cannot be rendered");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the metrics cannot be rendered")

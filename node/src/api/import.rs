@@ -43,7 +43,7 @@ pub(crate) async fn import(
     request: Request,
 ) -> Result<Json<ImportReport>, Problem> {
     caller.require(Right::Operate)?;
-    let list: ServerList = body::parse(&body::read(request, MAX_IMPORT).await?)?;
+    let list: ServerList = body::read_json(request, MAX_IMPORT).await?;
     let mut report = ImportReport::default();
     let mut batch = Batch::default();
     for item in list.servers {

@@ -199,7 +199,7 @@ pub(crate) async fn take(
     caller.require(Right::Operate)?;
     require_upgraded(&api)?;
     let source = parse_id(&id)?;
-    let list: ServerList = body::parse(&body::read(request, MAX_IMPORT).await?)?;
+    let list: ServerList = body::read_json(request, MAX_IMPORT).await?;
     // What was written a moment ago, perhaps on another node, is not to be written again.
     api.replica.read_index().await?;
     let mut report = MirrorReport::default();

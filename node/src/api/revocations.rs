@@ -5,6 +5,7 @@
 use super::{Api, body::Query, well_known::mentions};
 use crate::{
     feed::{Edition, Said},
+    limits::{Origin, Place},
     problem::{Problem, ProblemBody},
 };
 use axum::{
@@ -18,7 +19,7 @@ use axum::{
 use futures::{Stream, stream};
 use serde::Deserialize;
 use std::{convert::Infallible, sync::Arc};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use utoipa::IntoParams;
 
 /// A message is signed anew within a second; what stands between may not hold it for longer.
@@ -85,11 +86,10 @@ fn etag(message: &str) -> String {
 pub(crate) async fn stream(
     State(api): State<Arc<Api>>,
     Query(known): Query<Known>,
+    from: Origin,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    let place = api.feed.streams.clone().try_acquire_owned();
-    let place = place
-        .map_err(|_| Problem::unavailable("too_many_streams", "this node has no place for another stream"))?;
+    let place = api.limits.stream(from.0)?;
     let newest = api.feed.subscribe();
     let first = api.feed.current(&api.replica).await.ok_or_else(silent)?;
     let since = last_event(&headers).unwrap_or(known.since);
@@ -109,7 +109,7 @@ struct Reader {
     newest: watch::Receiver<Said>,
     first: Option<Arc<Edition>>,
     since: u64,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Reader {

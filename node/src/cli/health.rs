@@ -1,7 +1,8 @@
 //! `health`: is the local node ready? For container health checks.
 
-use super::{Failure, say};
-use hapi_client::{Client, Method};
+use super::{Failure, remote, say};
+use hapi_client::Method;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -20,6 +21,9 @@ pub(crate) struct Health {
     /// The base URL of the node
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     url: String,
+    /// An authority in PEM that the node's certificate may be of, beside the public ones
+    #[arg(long, value_name = "FILE", env = "HAPI_CA")]
+    ca: Option<PathBuf>,
     /// Look again for up to so many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
@@ -30,7 +34,7 @@ impl Health {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let end = Instant::now() + Duration::from_secs(self.wait);
         loop {
-            match is_ready(&self.url).await {
+            match is_ready(&self.url, self.ca.as_deref()).await {
                 Ok(()) => return say("ready"),
                 Err(_) if Instant::now() < end => sleep(LOOK).await,
                 Err(reason) => return Err(Failure::refused(format!("not ready: {reason}"))),
@@ -40,9 +44,9 @@ impl Health {
 }
 
 /// Whether the node at `url` is ready; else why not.
-pub(super) async fn is_ready(url: &str) -> Result<(), String> {
-    let client =
-        Client::builder().nodes([url]).timeout(TIMEOUT).build().map_err(|error| error.to_string())?;
+pub(super) async fn is_ready(url: &str, ca: Option<&Path>) -> Result<(), String> {
+    let builder = remote::trusting(ca).map_err(|failure| failure.message)?;
+    let client = builder.nodes([url]).timeout(TIMEOUT).build().map_err(|error| error.to_string())?;
     match client.request(Method::GET, "/readyz", None).await {
         Ok(_) => Ok(()),
         Err(hapi_client::ApiError::Refused(problem)) => {

@@ -3,13 +3,16 @@
 use super::session::Session;
 use super::{Failure, Output, secret_file};
 use crate::publisher_token;
-use hapi_client::Client;
+use hapi_client::{Builder, Client};
 use hapi_registry_state::PresentedToken;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long one exchange may take. An act that must bind every node waits for the slowest of them.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How a certificate begins in PEM.
+const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// Where the nodes are, who calls, and how to print the answer.
 #[derive(Clone, Debug, clap::Args)]
@@ -28,6 +31,9 @@ pub(crate) struct Remote {
     /// never an argument itself, because everybody on the machine can read the arguments of a process
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// An authority in PEM that nodes' certificates may be of, beside the public ones
+    #[arg(long, value_name = "FILE", env = "HAPI_CA")]
+    pub(crate) ca: Option<PathBuf>,
     /// The form of the answer
     #[arg(long, value_enum, env = "HAPI_OUTPUT", default_value_t)]
     pub(crate) output: Output,
@@ -39,7 +45,7 @@ impl Remote {
     /// # Errors
     /// A node that is no URL, or a token file that cannot be read or holds no token.
     pub(crate) fn session(&self) -> Result<Session, Failure> {
-        let builder = Client::builder().nodes(&self.nodes).timeout(TIMEOUT);
+        let builder = trusting(self.ca.as_deref())?.nodes(&self.nodes).timeout(TIMEOUT);
         let builder = match self.token()? {
             Some(token) => builder.credential(token),
             None => builder,
@@ -71,13 +77,27 @@ impl Remote {
     }
 }
 
+/// The beginning of a client that trusts the authorities in a file, too.
+///
+/// # Errors
+/// A file that cannot be read, or holds no certificate: without it every node would look like an impostor.
+pub(super) fn trusting(ca: Option<&Path>) -> Result<Builder, Failure> {
+    let Some(path) = ca else { return Ok(Client::builder()) };
+    let failed = |why: String| Failure::usage(format!("--ca: {}: {why}", path.display()));
+    let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+    if !pem.windows(BEGIN.len()).any(|window| window == BEGIN) {
+        return Err(failed("there is no certificate in it".into()));
+    }
+    Ok(Client::builder().root_certificates(pem))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
     use super::*;
 
     fn remote(token_file: Option<PathBuf>) -> Remote {
-        Remote { nodes: vec!["http://127.0.0.1:1".into()], token_file, output: Output::Table }
+        Remote { nodes: vec!["http://127.0.0.1:1".into()], token_file, ca: None, output: Output::Table }
     }
 
     #[test]
@@ -104,5 +124,16 @@ mod tests {
         std::fs::write(&file, "PRIVATE KEY").unwrap();
         let failure = remote(Some(file)).token().unwrap_err();
         assert!(!failure.message.contains("PRIVATE"), "{}", failure.message);
+    }
+
+    #[test]
+    fn an_authority_that_is_none_is_told_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        assert!(trusting(None).is_ok());
+        let said = |failure: Failure| failure.message;
+        assert!(trusting(Some(&file)).err().map(said).unwrap().contains("ca.pem"));
+        std::fs::write(&file, "PRIVATE KEY").unwrap();
+        assert!(trusting(Some(&file)).err().map(said).unwrap().contains("no certificate in it"));
     }
 }

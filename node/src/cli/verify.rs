@@ -2,9 +2,8 @@
 
 use super::presented::Presented;
 use super::session::Session;
-use super::{Failure, Remote, authority, table};
+use super::{Failure, Remote, authority, remote, table};
 use crate::clock;
-use hapi_client::Client;
 use hapi_descriptor::{Expectations, KeySet, Typ, Verified, open, verify};
 use serde_json::{Value, json};
 use url::Url;
@@ -66,10 +65,18 @@ impl Verify {
     async fn keys(&self, session: &Session) -> Result<KeySet, Failure> {
         let document = match &self.jwks {
             None => return authority::keys(session).await,
-            Some(url) if url.starts_with("http://") || url.starts_with("https://") => fetch(url).await?,
+            Some(url) if url.starts_with("http://") || url.starts_with("https://") => self.fetch(url).await?,
             Some(file) => super::publish::read(file.as_ref())?,
         };
         authority::parse(&document)
+    }
+
+    async fn fetch(&self, url: &str) -> Result<Vec<u8>, Failure> {
+        let url = Url::parse(url).map_err(|error| Failure::usage(format!("{url}: {error}")))?;
+        let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
+        let builder = remote::trusting(self.remote.ca.as_deref())?;
+        let client = builder.nodes([url.origin().ascii_serialization()]).build()?;
+        Ok(client.request(hapi_client::Method::GET, path, None).await?.to_string().into_bytes())
     }
 
     fn judge(&self, presented: &Presented, keys: &KeySet, issuer: &str) -> Result<Verified, Failure> {
@@ -88,13 +95,6 @@ impl Verify {
         let expected = Expectations { issuer, audience: &audience, server };
         verify(&presented.descriptor, keys, &expected, clock::now().seconds()).map_err(refused)
     }
-}
-
-async fn fetch(url: &str) -> Result<Vec<u8>, Failure> {
-    let url = Url::parse(url).map_err(|error| Failure::usage(format!("{url}: {error}")))?;
-    let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
-    let client = Client::builder().nodes([url.origin().ascii_serialization()]).build()?;
-    Ok(client.request(hapi_client::Method::GET, path, None).await?.to_string().into_bytes())
 }
 
 fn shown(verified: &Verified) -> Value {

@@ -1,7 +1,10 @@
 //! The rules that values keep among each other. Each rule is a function that says what is wrong.
 
-use super::{Config, Raft};
-use crate::publisher_auth::{Method, OidcIssuer};
+use super::{Config, Http, Raft};
+use crate::{
+    listen::LEAST_HEADER,
+    publisher_auth::{Method, OidcIssuer},
+};
 use hapi_raft::MOST_FOUNDERS;
 use tracing_subscriber::EnvFilter;
 use url::{Host, Url};
@@ -17,6 +20,8 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
     let rules = [
         issuer(&config.issuer),
         config.http.advertise.as_deref().and_then(http_advertise),
+        public_tls(&config.http),
+        public_bounds(&config.http),
         config.peer.advertise.as_deref().and_then(|address| host_port("peer.advertise", address)),
         secret_files(config.cluster.secret_file.len()),
         config.cluster.join.iter().find_map(|address| host_port("cluster.join", address)),
@@ -75,6 +80,42 @@ fn is_loopback(url: &Url) -> bool {
 fn http_advertise(text: &str) -> Option<String> {
     let usable = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     (!usable).then(|| format!("http.advertise: `{text}` is not a base URL such as http://node1.example:8080"))
+}
+
+/// Half of it would be no TLS at all, and nobody would notice before a client does.
+fn public_tls(http: &Http) -> Option<String> {
+    let lacks = match (&http.tls_cert, &http.tls_key, &http.client_ca) {
+        (Some(_), None, _) => "http.tls_key: not set, and http.tls_cert is",
+        (None, Some(_), _) => "http.tls_cert: not set, and http.tls_key is",
+        (None, None, Some(_)) => "http.client_ca: needs http.tls_cert and http.tls_key",
+        _ => return None,
+    };
+    Some(lacks.into())
+}
+
+/// A bound of 0 would be a node that answers nobody, where it does not mean any number.
+fn public_bounds(http: &Http) -> Option<String> {
+    let positive = [
+        ("max_connections", http.max_connections as u64),
+        ("handshake_timeout_ms", http.handshake_timeout_ms),
+        ("header_timeout_ms", http.header_timeout_ms),
+        ("body_timeout_ms", http.body_timeout_ms),
+        ("body_bytes", http.body_bytes as u64),
+        ("request_timeout_ms", http.request_timeout_ms),
+        ("idle_timeout_ms", http.idle_timeout_ms),
+        ("stall_timeout_ms", http.stall_timeout_ms),
+        ("requests_per_connection", http.requests_per_connection.into()),
+        ("max_streams", http.max_streams as u64),
+    ];
+    let zero = positive.iter().find(|(_, value)| *value == 0);
+    let zero = zero.map(|(name, _)| format!("http.{name}: must be positive"));
+    zero.or_else(|| match (http.json_depth, http.header_bytes) {
+        (0 | 129.., _) => Some(format!("http.json_depth: {} must be from 1 to 128", http.json_depth)),
+        (_, bytes) if bytes < LEAST_HEADER => {
+            Some(format!("http.header_bytes: {bytes} must be at least {LEAST_HEADER}"))
+        }
+        _ => None,
+    })
 }
 
 fn host_port(key: &str, address: &str) -> Option<String> {

@@ -10,6 +10,7 @@ use std::path::Path;
 const OTHER_VARIABLES: &[&str] = &[
     "HAPI_CONFIG",
     "HAPI_NODES",
+    "HAPI_CA",
     "HAPI_TOKEN",
     "HAPI_TOKEN_FILE",
     "HAPI_OUTPUT",

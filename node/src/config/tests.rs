@@ -306,6 +306,8 @@ fn plain_http_is_an_issuer_on_loopback_only() {
 fn the_table_of_keys_is_the_configuration() {
     let mut config = Config::default();
     (config.http.advertise, config.peer.advertise) = (Some(String::new()), Some(String::new()));
+    (config.http.tls_cert, config.http.tls_key) = (Some(PathBuf::new()), Some(PathBuf::new()));
+    config.http.client_ca = Some(PathBuf::new());
     config.cluster.bootstrap_expect = Some(1);
     config.log.otlp_endpoint = Some(String::new());
     config.outbound.dns_server = Some(([127, 0, 0, 1], 53).into());
@@ -320,6 +322,24 @@ fn the_table_of_keys_is_the_configuration() {
 }
 
 #[test]
+fn half_of_tls_and_bounds_that_let_nobody_in_are_refused() {
+    for (more, said) in [
+        ("http.tls_cert = \"a\"", "http.tls_key: not set, and http.tls_cert is"),
+        ("http.tls_key = \"a\"", "http.tls_cert: not set, and http.tls_key is"),
+        ("http.client_ca = \"a\"", "http.client_ca: needs http.tls_cert and http.tls_key"),
+        ("http.max_connections = 0", "http.max_connections: must be positive"),
+        ("http.stall_timeout_ms = 0", "http.stall_timeout_ms: must be positive"),
+        ("http.json_depth = 129", "http.json_depth: 129 must be from 1 to 128"),
+        ("http.header_bytes = 100", "http.header_bytes: 100 must be at least 8192"),
+    ] {
+        assert!(problem(more).contains(said), "{more}: {}", problem(more));
+    }
+    let any =
+        "http.connections_per_address = 0\nhttp.streams_per_address = 0\nhttp.failed_auth_per_minute = 0";
+    assert!(with(any).is_ok());
+}
+
+#[test]
 fn no_two_keys_share_a_variable_or_a_flag() {
     let distinct = |names: Vec<String>| names.into_iter().collect::<std::collections::BTreeSet<_>>().len();
     assert_eq!(distinct(KEYS.iter().map(Key::variable).collect()), KEYS.len());
@@ -330,6 +350,8 @@ fn no_two_keys_share_a_variable_or_a_flag() {
 fn an_advertised_address_is_taken_as_it_is_and_else_made_from_the_listener() {
     let mut config = Config::default();
     assert_eq!(config.http_advertise(), "http://127.0.0.1:8080");
+    config.http.tls_cert = Some("cert.pem".into());
+    assert_eq!(config.http_advertise(), "https://127.0.0.1:8080");
     config.http.advertise = Some("https://node1.example/".into());
     assert_eq!(config.http_advertise(), "https://node1.example");
     config.peer.listen = "0.0.0.0:7080".parse().unwrap();

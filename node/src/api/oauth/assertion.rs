@@ -3,6 +3,7 @@
 use crate::{
     api::{Api, well_known::under},
     clock,
+    limits::Origin,
     problem::OAuthProblem,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -120,10 +121,15 @@ impl<'a> Assertion<'a> {
 
 /// Proves that the assertion is a client's own, is for us, is in its time, and was not used here before. A key that
 /// this node does not know may have been registered elsewhere a moment ago: one quorum read decides.
-pub(super) async fn prove(api: &Api, assertion: &Assertion<'_>) -> Result<KeyProof, OAuthProblem> {
+pub(super) async fn prove(
+    api: &Api,
+    from: Origin,
+    assertion: &Assertion<'_>,
+) -> Result<KeyProof, OAuthProblem> {
     let kid = match assertion.key(&api.replica.state()) {
         Some(kid) => kid,
         None => {
+            api.limits.guess(from.0)?;
             api.replica.read_index().await.map_err(crate::problem::Problem::from)?;
             assertion.key(&api.replica.state()).ok_or_else(OAuthProblem::invalid_client)?
         }

@@ -4,7 +4,7 @@ use super::{
     assertion::{self, Assertion},
     form::{self, Form},
 };
-use crate::{api::Api, auth, problem::OAuthProblem};
+use crate::{api::Api, auth, limits::Origin, problem::OAuthProblem};
 use axum::http::{HeaderMap, header};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hapi_registry_state::{Caller, Credential, PresentedToken};
@@ -46,6 +46,7 @@ enum Shown {
 /// The caller, and the credential by which the decision will judge it again.
 pub(super) async fn authenticate(
     api: &Api,
+    from: Origin,
     headers: &HeaderMap,
     form: &Form,
     bearer: Bearer,
@@ -55,23 +56,29 @@ pub(super) async fn authenticate(
     let (credential, id) = match shown(headers, parameters, bearer)? {
         Shown::Bearer(token) => (Credential::Token(token), None),
         Shown::Secret(id, secret) => {
-            let token = secret.parse().map_err(|_| OAuthProblem::invalid_client())?;
+            let token = secret.parse().or_else(|_| guessed(api, from))?;
             (Credential::Token(token), Some(id))
         }
         Shown::Assertion(text) => {
-            let assertion = Assertion::parse(&text).ok_or_else(OAuthProblem::invalid_client)?;
-            let proof = assertion::prove(api, &assertion).await?;
+            let assertion = Assertion::parse(&text).map_or_else(|| guessed(api, from), Ok)?;
+            let proof = assertion::prove(api, from, &assertion).await?;
             let id = proof.client.to_string();
             (Credential::Key(proof), Some(id))
         }
     };
-    let caller = auth::authenticate(api, &credential).await?;
+    let caller = auth::authenticate(api, from, &credential).await?;
     let is = |id: &str| caller.client.as_ref().is_some_and(|client| client.as_str() == id);
     if [named, id].iter().flatten().all(|id| is(id)) {
         Ok((credential, caller))
     } else {
         Err(OAuthProblem::invalid_client())
     }
+}
+
+/// The answer to what is no credential at all.
+fn guessed<T>(api: &Api, from: Origin) -> Result<T, OAuthProblem> {
+    api.limits.guess(from.0)?;
+    Err(OAuthProblem::invalid_client())
 }
 
 /// The one way that the client used: RFC 6749 §2.3 forbids more than one.

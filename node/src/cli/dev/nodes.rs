@@ -35,7 +35,7 @@ impl Nodes {
         let spinner = spinner();
         let deadline = Instant::now() + PATIENCE;
         for number in 1..=usize::from(plan.formed_by) {
-            while let Err(reason) = health::is_ready(&plan.url(number)).await {
+            while let Err(reason) = health::is_ready(&plan.url(number), None).await {
                 self.check()?;
                 if Instant::now() > deadline {
                     return Err(Failure::refused(format!("node {number} is not ready: {reason}")));

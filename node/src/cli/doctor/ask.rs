@@ -2,7 +2,7 @@
 
 use super::view::{Key, Status, View, Views};
 use crate::{
-    cli::{Failure, Remote},
+    cli::{Failure, Remote, remote},
     clock,
 };
 use futures::future::join_all;
@@ -10,10 +10,16 @@ use hapi_client::{ApiError, Client, Method};
 use hapi_registry_state::Timestamp;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 /// A node that takes longer has a trouble of its own.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Who asks, and whom it trusts.
+struct Asking {
+    token: Option<String>,
+    ca: Option<PathBuf>,
+}
 
 /// The list of keys.
 #[derive(Deserialize)]
@@ -26,14 +32,14 @@ struct Keys {
 /// # Errors
 /// No node answered, or none takes the token: then there is nothing to judge.
 pub(super) async fn everybody(remote: &Remote) -> Result<Views, Failure> {
-    let token = remote.token()?;
+    let asking = Asking { token: remote.token()?, ca: remote.ca.clone() };
     let mut views = Views::default();
     let mut refusal = None;
     let mut known: BTreeSet<String> = BTreeSet::new();
     let mut next: BTreeSet<String> = remote.nodes.iter().map(|url| bare(url)).collect();
     while !next.is_empty() {
         known.extend(next.iter().cloned());
-        let asked = next.iter().map(|url| async { (url.clone(), ask(url, token.as_deref()).await) });
+        let asked = next.iter().map(|url| async { (url.clone(), ask(url, &asking).await) });
         for (url, answer) in join_all(asked).await {
             views.nodes.push((url, answer.map_err(|error| said(error, &mut refusal))));
         }
@@ -43,7 +49,7 @@ pub(super) async fn everybody(remote: &Remote) -> Result<Views, Failure> {
         return Err(refusal.map_or_else(|| Failure::unreachable(unanswered(&views)), Failure::from));
     }
     same_node_once(&mut views);
-    views.keys = keys(&views, token.as_deref()).await;
+    views.keys = keys(&views, &asking).await;
     Ok(views)
 }
 
@@ -78,9 +84,9 @@ fn same_node_once(views: &mut Views) {
     });
 }
 
-async fn ask(url: &str, token: Option<&str>) -> Result<View, ApiError> {
+async fn ask(url: &str, asking: &Asking) -> Result<View, ApiError> {
     let asked = clock::now();
-    let status: Status = read(url, "/v1/cluster", token).await?;
+    let status: Status = read(url, "/v1/cluster", asking).await?;
     let answered = clock::now();
     Ok(View { ahead_ms: ahead_ms(&status, asked, answered), took_ms: millis(asked, answered), status })
 }
@@ -95,24 +101,26 @@ fn millis(from: Timestamp, to: Timestamp) -> i64 {
     (to.0.cast_signed() - from.0.cast_signed()) / 1_000
 }
 
-async fn keys(views: &Views, token: Option<&str>) -> Vec<Key> {
+async fn keys(views: &Views, asking: &Asking) -> Vec<Key> {
     for (url, _) in views.nodes.iter().filter(|(_, answer)| answer.is_ok()) {
-        if let Ok(Keys { keys }) = read(url, "/v1/keys", token).await {
+        if let Ok(Keys { keys }) = read(url, "/v1/keys", asking).await {
             return keys;
         }
     }
     Vec::new()
 }
 
-async fn read<T: DeserializeOwned>(url: &str, path: &str, token: Option<&str>) -> Result<T, ApiError> {
-    let answer: Value = client(url, token)?.request(Method::GET, path, None).await?;
+async fn read<T: DeserializeOwned>(url: &str, path: &str, asking: &Asking) -> Result<T, ApiError> {
+    let answer: Value = client(url, asking)?.request(Method::GET, path, None).await?;
     serde_json::from_value(answer).map_err(|error| ApiError::Unreachable(format!("{url}{path}: {error}")))
 }
 
 /// One that asks this node alone: another one's answer would hide that it has none.
-fn client(url: &str, token: Option<&str>) -> Result<Client, ApiError> {
-    let builder = Client::builder().nodes([url]).timeout(TIMEOUT);
-    let builder = match token {
+fn client(url: &str, asking: &Asking) -> Result<Client, ApiError> {
+    let builder = remote::trusting(asking.ca.as_deref());
+    let builder = builder.map_err(|failure| ApiError::Unreachable(failure.message))?;
+    let builder = builder.nodes([url]).timeout(TIMEOUT);
+    let builder = match &asking.token {
         Some(token) => builder.credential(token),
         None => builder,
     };
