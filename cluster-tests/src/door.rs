@@ -1,6 +1,6 @@
 //! A caller at the public API of one node.
 
-use reqwest::{Client, Method, RequestBuilder};
+use reqwest::{Client, Method, RequestBuilder, header};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -74,6 +74,15 @@ impl Door {
         }
     }
 
+    /// A POST of a form to this node with this token, to be completed by the caller.
+    pub fn form(&self, path: &str, fields: &[(&str, &str)]) -> RequestBuilder {
+        let fields = fields.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value)));
+        let body = fields.collect::<Vec<_>>().join("&");
+        self.request(Method::POST, path)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(body)
+    }
+
     async fn send(&self, request: RequestBuilder) -> Answer {
         self.try_send(request).await.unwrap_or_else(|error| panic!("{}: {error:?}", self.base))
     }
@@ -113,4 +122,10 @@ impl Door {
         let subject = json!({ "kind": kind, "id": id });
         self.post("/v1/moderation", &json!({ "act": act, "subject": subject, "reason": "a test" })).await
     }
+}
+
+fn encoded(text: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+    let encode = |byte: u8| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(encode).collect()
 }

@@ -13,7 +13,6 @@ use hapi_descriptor::{Expectations, KeySet, Signer, Typ, Verified, verify};
 use reqwest::{Method, RequestBuilder, header};
 use serde_json::{Value, json};
 use std::{
-    fmt::Write as _,
     sync::atomic::{AtomicU64, Ordering},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -26,27 +25,8 @@ const GRANT: (&str, &str) = ("grant_type", "client_credentials");
 
 type Pair<'a> = (&'a str, &'a str);
 
-/// A form body; everything but letters and digits is escaped.
-fn encoded(pairs: &[Pair<'_>]) -> String {
-    let escape = |text: &str| {
-        text.bytes().fold(String::new(), |mut escaped, byte| {
-            match byte.is_ascii_alphanumeric() {
-                true => escaped.push(char::from(byte)),
-                false => write!(escaped, "%{byte:02X}").unwrap(),
-            }
-            escaped
-        })
-    };
-    pairs
-        .iter()
-        .map(|(name, value)| format!("{}={}", escape(name), escape(value)))
-        .collect::<Vec<_>>()
-        .join("&")
-}
-
 fn form(cluster: &Cluster, place: usize, path: &str, pairs: &[Pair<'_>]) -> RequestBuilder {
-    let request = cluster.node(place).door().request(Method::POST, path);
-    request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(encoded(pairs))
+    cluster.node(place).door().form(path, pairs)
 }
 
 async fn send(cluster: &Cluster, request: RequestBuilder) -> Answer {

@@ -1,4 +1,7 @@
-//! Every route demands a role, and every role has just its rights.
+//! Every operation × every role × every state of a credential, over HTTP: nobody may more than the table says, or less.
+//!
+//! The cells come from `/openapi.json`, so that no operation can be left out, and what the table says there is held
+//! against the page below, which people have read.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -6,212 +9,385 @@
     reason = "a test stops at the first surprise"
 )]
 
-use hapi_cluster_tests::{Cluster, document, publish_all};
-use reqwest::Method;
+use hapi_cluster_tests::{Answer, Cluster, Door, document, publish_all, wait_until};
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::fmt::Write;
 
-/// Method, path, body, and the roles that may.
-type Route = (Method, &'static str, Option<Value>, &'static [&'static str]);
+const ROLES: [&str; 5] = ["client", "publisher", "moderator", "auditor", "operator"];
 
-const ALL: &[&str] = &["client", "publisher", "moderator", "auditor", "operator"];
-const GOVERN: &[&str] = &["moderator", "auditor", "operator"];
-const OPERATE: &[&str] = &["operator"];
-const PUBLISH: &[&str] = &["publisher"];
+/// In which state the credential of a role may be. What is no bearer token at all is the same for all roles.
+const STATES: [&str; 6] = ["valid", "expired", "revoked", "unknown", "wrong secret", "malformed"];
 
-fn routes() -> Vec<Route> {
-    let subject = json!({ "kind": "server", "id": "ai.acme/a" });
-    vec![
-        (Method::GET, "/v0.1/servers", None, ALL),
-        (Method::GET, "/v0/servers/ai.acme%2Fa/versions", None, ALL),
-        (Method::GET, "/v0.1/servers/ai.acme%2Fa/versions/latest", None, ALL),
-        (Method::POST, "/v1/connect", Some(json!({ "server_ref": "ai.acme/a" })), &["client"]),
-        (Method::POST, "/v0.1/x/ai.com.mcp/connect", Some(json!({ "server_ref": "ai.acme/a" })), &["client"]),
-        (Method::GET, "/v1/servers?query=a", None, ALL),
-        (Method::POST, "/v0/publish", Some(document("ai.acme/a", "1.0.0")), PUBLISH),
-        (
-            Method::PUT,
-            "/v0/servers/ai.acme%2Fa/versions/1.0.0",
-            Some(document("ai.acme/a", "1.0.0")),
-            PUBLISH,
-        ),
-        (Method::DELETE, "/v0/servers/ai.acme%2Fa/versions/1.0.0", None, PUBLISH),
-        (
-            Method::PATCH,
-            "/v0/servers/ai.acme%2Fa/versions/1.0.0/status",
-            Some(json!({ "status": "active" })),
-            PUBLISH,
-        ),
-        (Method::PATCH, "/v0/servers/ai.acme%2Fa/status", Some(json!({ "status": "deprecated" })), PUBLISH),
-        (
-            Method::POST,
-            "/v1/moderation",
-            Some(json!({ "act": "verify", "subject": subject, "reason": "r" })),
-            &["moderator"],
-        ),
-        (Method::GET, "/v1/moderation", None, GOVERN),
-        (Method::GET, "/v1/tokens", None, GOVERN),
-        (Method::POST, "/v1/tokens", Some(json!({ "role": "auditor" })), OPERATE),
-        (Method::DELETE, "/v1/tokens/AAAAAAAAAAAA", None, OPERATE),
-        (Method::GET, "/v1/clients", None, GOVERN),
-        (Method::PUT, "/v1/clients/c9", Some(json!({})), OPERATE),
-        (Method::GET, "/v1/tenants", None, GOVERN),
-        (Method::PUT, "/v1/tenants/t9", Some(json!({})), OPERATE),
-        (Method::PUT, "/v1/namespaces/ai.other", Some(json!({ "private": false })), OPERATE),
-        (Method::GET, "/v1/keys", None, GOVERN),
-        (Method::POST, "/v1/keys/none/revoke", Some(json!({ "reason": "r" })), OPERATE),
-        (Method::POST, "/v1/keys/none/retire", None, OPERATE),
-        (Method::POST, "/v1/keys/rotate", Some(json!({ "node": "0000000000000009" })), OPERATE),
-        (Method::GET, "/v1/settings", None, GOVERN),
-        (Method::PATCH, "/v1/settings", Some(json!({})), OPERATE),
-        (Method::POST, "/v1/import", Some(json!({ "servers": [] })), OPERATE),
-        (Method::GET, "/v1/mirrors", None, GOVERN),
-        (Method::GET, "/v1/mirrors/m9", None, GOVERN),
-        (Method::PUT, "/v1/mirrors/m9", Some(json!({ "url": "http://127.0.0.1:1" })), OPERATE),
-        (Method::POST, "/v1/mirrors/m9/entries", Some(json!({ "servers": [] })), OPERATE),
-        (Method::DELETE, "/v1/mirrors/m9", None, OPERATE),
-        (Method::GET, "/v1/audit", None, GOVERN),
-        (Method::GET, "/v1/audit/head", None, GOVERN),
-        (Method::GET, "/v1/events", None, GOVERN),
-        (Method::GET, "/v1/webhooks", None, GOVERN),
-        (Method::POST, "/v1/webhooks", Some(json!({ "id": "w9", "url": "https://a.example" })), OPERATE),
-        (
-            Method::PUT,
-            "/v1/webhooks/w9",
-            Some(json!({ "url": "https://b.example", "active": false })),
-            OPERATE,
-        ),
-        (Method::DELETE, "/v1/webhooks/w9", None, OPERATE),
-        (Method::GET, "/v1/cluster", None, GOVERN),
-        (Method::POST, "/v1/cluster/checkpoint", None, OPERATE),
-        (Method::DELETE, "/v1/cluster/members/0000000000000009", None, OPERATE),
-        (Method::POST, "/v1/cluster/transfer-leader", Some(json!({ "to": "nobody" })), OPERATE),
-        (Method::GET, "/v1/backup", None, OPERATE),
-        (Method::POST, "/v1/restore/confirm", None, OPERATE),
-        (Method::GET, "/v1/seals/1", None, GOVERN),
-        (Method::POST, "/oauth2/introspect", None, &["client", "moderator", "auditor", "operator"]),
-    ]
+/// How an operation asks who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Not at all.
+    Open,
+    /// By a bearer token, unless anybody may read.
+    Readers,
+    /// By a bearer token.
+    Bearer,
+    /// In OAuth's ways.
+    OAuth,
 }
 
-/// Routes that anyone may call: they hold no secret, and probes and verifiers carry no token.
-const OPEN: &[&str] = &[
-    "/v0.1/health",
-    "/v0.1/ping",
-    "/v0.1/version",
-    "/livez",
-    "/readyz",
-    "/metrics",
-    "/openapi.json",
-    "/docs",
-    "/.well-known/jwks.json",
-    "/.well-known/mcp-connect-authority",
-    "/.well-known/oauth-authorization-server",
-    "/.well-known/openid-configuration",
-    "/v1/revocations",
-];
+#[derive(Clone, Debug)]
+struct Operation {
+    method: Method,
+    path: String,
+    kind: Kind,
+    roles: Vec<String>,
+}
 
-#[tokio::test]
-async fn each_role_may_what_the_table_says_and_nothing_else() {
-    let cluster = Cluster::start(1).await;
-    publish_all(&cluster.publisher(0), &[document("ai.acme/a", "1.0.0")]).await;
-    let mut doors = Vec::new();
-    for role in ALL {
-        let body = match *role {
-            "client" => json!({ "role": role, "client": "c1" }),
-            "publisher" => json!({ "role": role, "namespaces": ["ai.acme"] }),
-            _ => json!({ "role": role }),
-        };
-        doors.push((*role, cluster.node(0).door().with_token(&cluster.make_token(body).await)));
+impl Operation {
+    fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
     }
-    for (method, path, body, allowed) in routes() {
-        for (role, door) in &doors {
-            let request = door.request(method.clone(), path);
-            let request = if let Some(body) = &body { request.json(body) } else { request };
-            let answer = door.try_send(request).await.unwrap();
-            let refused = answer.status == 403 && answer.code() == "forbidden";
-            assert_eq!(refused, !allowed.contains(role), "{role}: {method} {path}: {}", answer.text);
-            assert_ne!(answer.status, 401, "{role}: {method} {path}: {}", answer.text);
-            assert!(answer.status < 500, "{role}: {method} {path}: {}", answer.text);
+
+    fn allows(&self, role: &str) -> bool {
+        self.roles.iter().any(|allowed| allowed == role)
+    }
+
+    /// A line of the table.
+    fn line(&self) -> String {
+        let roles = self.roles.join(" ");
+        match self.kind {
+            Kind::Open => format!("{}: anybody", self.name()),
+            Kind::Readers => format!("{}: {roles}, or anybody", self.name()),
+            Kind::Bearer => format!("{}: {roles}", self.name()),
+            Kind::OAuth => format!("{}: {roles}, in OAuth's ways", self.name()),
         }
-        let nobody = cluster.node(0).door();
-        let answer = nobody.try_send(nobody.request(method.clone(), path)).await.unwrap();
-        assert_eq!(answer.status, 401, "nobody: {method} {path}: {}", answer.text);
-    }
-    for path in OPEN {
-        let answer = cluster.node(0).door().get(path).await;
-        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
     }
 }
 
-#[tokio::test]
-async fn the_table_above_knows_every_route() {
-    let cluster = Cluster::start(1).await;
-    let description = cluster.node(0).door().get("/openapi.json").await.ok();
-    let described: BTreeSet<String> = description["paths"]
+/// All operations, by path and method.
+async fn operations(door: &Door) -> Vec<Operation> {
+    let description = door.get("/openapi.json").await.ok();
+    let mut operations: Vec<_> = description["paths"]
         .as_object()
         .unwrap()
         .iter()
-        .flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(move |method| (path, method)))
-        .map(|(path, method)| format!("{} {}", method.to_uppercase(), shape(path)))
+        .flat_map(|(path, methods)| methods.as_object().unwrap().iter().map(move |found| (path, found)))
+        .map(|(path, (method, operation))| {
+            let roles = operation["x-roles"].as_array().expect("each operation says who may");
+            let roles: Vec<String> = roles.iter().map(|role| role.as_str().unwrap().to_owned()).collect();
+            let kind = match operation["security"].as_array().unwrap().len() {
+                0 if roles == ROLES => Kind::Open,
+                0 => Kind::OAuth,
+                1 => Kind::Bearer,
+                _ => Kind::Readers,
+            };
+            Operation { method: method.to_uppercase().parse().unwrap(), path: path.clone(), kind, roles }
+        })
         .collect();
-    let tabled = routes().into_iter().map(|(method, path, ..)| format!("{method} {}", shape(path)));
-    let open = OPEN
-        .iter()
-        .filter(|path| !matches!(**path, "/openapi.json" | "/docs"))
-        .map(|path| format!("GET {path}"));
-    let mut tabled: BTreeSet<String> = tabled.chain(open).collect();
-    // Takes no token by design: it tells nothing but what is wrong with the caller's own document.
-    tabled.insert("POST /v0.1/validate".into());
-    // Publishers without a token come here for one: the tests are in `publisher_auth.rs`.
-    for method in ["dns", "http", "oidc", "github-oidc", "github-at", "none"] {
-        tabled.insert(format!("POST /v0.1/auth/{method}"));
-    }
-    // Open like the feed, of which it is the other form; a stream has no end that the table could wait for.
-    tabled.insert("GET /v1/revocations/stream".into());
-    // Takes clients' credentials in OAuth's own ways: its tests are in `oauth.rs`.
-    tabled.insert("POST /oauth2/token".into());
-    // Answers everybody that no such grant is given.
-    tabled.insert("GET /oauth2/authorize".into());
-    assert_eq!(described, tabled);
+    operations.sort_by_key(|operation| (operation.path.clone(), operation.method.to_string()));
+    operations
 }
 
-/// The path with what varies left out.
-fn shape(path: &str) -> String {
-    let fixed = [
-        "v0.1",
-        "v1",
-        "servers",
-        "versions",
-        "status",
-        "revoke",
-        "retire",
-        "rotate",
-        "checkpoint",
-        "x",
-        "ai.com.mcp",
-        "connect",
-    ];
-    let path = path.split('?').next().unwrap();
-    let parts: Vec<_> = path.replace("/v0/", "/v0.1/").split('/').map(str::to_owned).collect();
-    let varies = |at: usize| {
-        at > 2
-            && !fixed.contains(&parts[at].as_str())
-            && matches!(
-                parts[at - 1].as_str(),
-                "servers"
-                    | "versions"
-                    | "tokens"
-                    | "clients"
-                    | "tenants"
-                    | "namespaces"
-                    | "keys"
-                    | "members"
-                    | "mirrors"
-                    | "webhooks"
-                    | "seals"
-            )
+/// What stands for the parameters of paths. None of it may keep the cluster from going on.
+fn concrete(path: &str) -> String {
+    let id = if path.contains("/members/") { "0000000000000009" } else { "m9" };
+    let id = if path.contains("/tokens/") { "AAAAAAAAAAAA" } else { id };
+    [
+        ("{server_name}", "ai.acme%2Fa"),
+        ("{version}", "1.0.0"),
+        ("{namespace}", "ai.other"),
+        ("{kid}", "none"),
+        ("{index}", "1"),
+        ("{id}", id),
+    ]
+    .iter()
+    .fold(path.to_owned(), |path, (name, value)| path.replace(name, value))
+}
+
+/// A body that the operation can read, where it takes one.
+fn body(name: &str) -> Option<Value> {
+    let subject = json!({ "kind": "server", "id": "ai.acme/a" });
+    Some(match name {
+        "POST /v1/connect" | "POST /v0.1/x/ai.com.mcp/connect" => json!({ "server_ref": "ai.acme/a" }),
+        "POST /v0.1/publish"
+        | "POST /v0.1/validate"
+        | "PUT /v0.1/servers/{server_name}/versions/{version}" => document("ai.acme/a", "1.0.0"),
+        "PATCH /v0.1/servers/{server_name}/versions/{version}/status" => json!({ "status": "active" }),
+        "PATCH /v0.1/servers/{server_name}/status" => json!({ "status": "deprecated" }),
+        "POST /v1/moderation" => json!({ "act": "verify", "subject": subject, "reason": "r" }),
+        "POST /v1/tokens" => json!({ "role": "auditor" }),
+        "PUT /v1/namespaces/{namespace}" => json!({ "private": false }),
+        "POST /v1/keys/{kid}/revoke" => json!({ "reason": "r" }),
+        "POST /v1/keys/rotate" => json!({ "node": "0000000000000009" }),
+        "POST /v1/import" | "POST /v1/mirrors/{id}/entries" => json!({ "servers": [] }),
+        "PUT /v1/mirrors/{id}" => json!({ "url": "http://127.0.0.1:1" }),
+        "POST /v1/cluster/transfer-leader" => json!({ "to": "nobody" }),
+        _ if name.starts_with("PUT ") || name.starts_with("PATCH ") => json!({}),
+        _ => return None,
+    })
+}
+
+/// The credentials of all cells.
+struct Cast {
+    door: Door,
+    /// By role, in the order of [`STATES`].
+    tokens: Vec<[String; 6]>,
+    /// Of a client that is suspended, and of one whose tenant is.
+    suspended: [(&'static str, String); 2],
+}
+
+impl Cast {
+    async fn gather(cluster: &Cluster) -> Self {
+        let mut tokens = Vec::new();
+        for role in ROLES {
+            tokens.push(tokens_of(cluster, role).await);
+        }
+        let door = cluster.node(0).door();
+        let reads = async |token: &String| door.with_token(token).get("/v0.1/servers").await.status;
+        for [_, expired, ..] in &tokens {
+            wait_until("a token has ended", async || (reads(expired).await == 401).then_some(())).await;
+        }
+        let operator = cluster.operator(0);
+        operator.put("/v1/tenants/barred", &json!({})).await.ok();
+        let lone = cluster.make_token(json!({ "role": "client", "client": "barred" })).await;
+        let member = json!({ "role": "client", "client": "member", "tenant": "barred" });
+        let member = cluster.make_token(member).await;
+        for kind in ["client", "tenant"] {
+            cluster.moderator(0).moderate("suspend", kind, "barred").await.ok();
+        }
+        Self { door, tokens, suspended: [("barred", lone), ("member", member)] }
+    }
+}
+
+/// Every state of a token of one role.
+async fn tokens_of(cluster: &Cluster, role: &str) -> [String; 6] {
+    let body = match role {
+        "client" => json!({ "role": role, "client": "c1" }),
+        "publisher" => json!({ "role": role, "namespaces": ["ai.acme"] }),
+        _ => json!({ "role": role }),
     };
-    (0..parts.len()).map(|at| if varies(at) { "*" } else { &parts[at] }).collect::<Vec<_>>().join("/")
+    let with = |name: &str, value: Value| {
+        let mut body = body.clone();
+        body[name] = value;
+        body
+    };
+    let valid = cluster.make_token(body.clone()).await;
+    let expired = cluster.make_token(with("expires_in", json!(1))).await;
+    let revoked = cluster.make_token(body.clone()).await;
+    let receipt = cluster.operator(0).delete(&format!("/v1/tokens/{}", id(&revoked))).await.ok();
+    assert_eq!(receipt["sealed"], true, "{receipt}");
+    let unknown = forged(role, "000000000000");
+    let wrong = forged(role, id(&valid));
+    let mut malformed = valid.clone();
+    let last = malformed.pop().unwrap();
+    malformed.push(if last == '0' { '1' } else { '0' });
+    [valid, expired, revoked, unknown, wrong, malformed]
+}
+
+fn id(token: &str) -> &str {
+    token.split('_').nth(2).unwrap()
+}
+
+/// A token of the right form that nobody has made.
+fn forged(role: &str, id: &str) -> String {
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let body = format!("hapi_{role}_{id}_{}", "A".repeat(43));
+    let crc = body.bytes().fold(!0_u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
+    });
+    let checksum = (0..6).rev().map(|place| DIGITS[(!crc / 62_u32.pow(place) % 62) as usize]);
+    body + &checksum.map(char::from).collect::<String>()
+}
+
+/// The request of an operation, by somebody with `token`, or by nobody.
+fn request(door: &Door, operation: &Operation, client: &str, token: Option<&str>) -> RequestBuilder {
+    let resource = document("ai.acme/a", "1.0.0")["remotes"][0]["url"].as_str().unwrap().to_owned();
+    match (operation.path.as_str(), token) {
+        ("/oauth2/token", token) => {
+            let fields = [("grant_type", "client_credentials"), ("resource", resource.as_str())];
+            let form = door.form("/oauth2/token", &fields);
+            if let Some(token) = token { form.basic_auth(client, Some(token)) } else { form }
+        }
+        (path, token) => {
+            let request = match body(&operation.name()) {
+                _ if path == "/oauth2/introspect" => door.form(path, &[("token", "x")]),
+                Some(body) => door.request(operation.method.clone(), &concrete(path)).json(&body),
+                None => door.request(operation.method.clone(), &concrete(path)),
+            };
+            if let Some(token) = token { request.bearer_auth(token) } else { request }
+        }
+    }
+}
+
+/// What came back, without waiting for the end of what has none.
+async fn answer(request: RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let text = if status < 400 { String::new() } else { response.text().await.unwrap() };
+    Answer { status, body: serde_json::from_str(&text).unwrap_or_default(), text }
+}
+
+/// What a cell must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// The call goes through to what it is about, whatever comes of that.
+    Admitted,
+    Unauthenticated,
+    Forbidden,
+    /// By the policy on the caller.
+    Blocked,
+}
+
+fn verdict(answer: &Answer) -> Verdict {
+    match (answer.status, answer.code()) {
+        (401, "unauthenticated") => Verdict::Unauthenticated,
+        (403, "forbidden") => Verdict::Forbidden,
+        (400 | 403, "policy_blocked") => Verdict::Blocked,
+        (status, _) if status < 500 && status != 401 => Verdict::Admitted,
+        _ => panic!("no verdict: {} {}", answer.status, answer.text),
+    }
+}
+
+/// What the table says of a cell.
+fn expected(operation: &Operation, role: &str, state: &str) -> Verdict {
+    match (operation.kind, state) {
+        (Kind::Open, _) => Verdict::Admitted,
+        (_, "valid") if operation.allows(role) => Verdict::Admitted,
+        // An id and a secret that do not belong together are no client.
+        (Kind::OAuth, "valid") if operation.path == "/oauth2/token" => Verdict::Unauthenticated,
+        (_, "valid") => Verdict::Forbidden,
+        _ => Verdict::Unauthenticated,
+    }
+}
+
+/// Where a suspended client comes no further than another one would.
+fn connects(operation: &Operation) -> bool {
+    operation.path.ends_with("/connect") || operation.path == "/oauth2/token"
+}
+
+#[tokio::test]
+async fn every_operation_answers_every_role_in_every_state_of_its_token_as_the_table_says() {
+    let cluster = Cluster::start(1).await;
+    publish_all(&cluster.publisher(0), &[document("ai.acme/a", "1.0.0")]).await;
+    let cast = Cast::gather(&cluster).await;
+    let operations = operations(&cast.door).await;
+    let (mut cells, mut wrong) = (0, String::new());
+    let mut judge = |operation: &Operation, who: &str, answer: &Answer, expected: Verdict| {
+        cells += 1;
+        let found = verdict(answer);
+        if found != expected {
+            let (name, text) = (operation.name(), &answer.text);
+            writeln!(wrong, "{name}, {who}: {found:?}, and not {expected:?}: {text}").unwrap();
+        }
+    };
+    for operation in &operations {
+        for (role, tokens) in ROLES.iter().zip(&cast.tokens) {
+            for (state, token) in STATES.iter().zip(tokens) {
+                let answer = answer(request(&cast.door, operation, "c1", Some(token))).await;
+                judge(operation, &format!("{role}, {state}"), &answer, expected(operation, role, state));
+            }
+        }
+        let nobody = answer(request(&cast.door, operation, "c1", None)).await;
+        judge(operation, "nobody", &nobody, expected(operation, "nobody", "none"));
+        for (client, token) in &cast.suspended {
+            let answer = answer(request(&cast.door, operation, client, Some(token))).await;
+            let admitted = expected(operation, "client", "valid");
+            let expected = if connects(operation) { Verdict::Blocked } else { admitted };
+            judge(operation, &format!("{client}, suspended"), &answer, expected);
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+    assert_eq!(cells, operations.len() * (ROLES.len() * STATES.len() + 3));
+    eprintln!("{} operations, {cells} cells", operations.len());
+}
+
+#[tokio::test]
+async fn where_anybody_may_read_a_token_that_is_not_good_is_refused_all_the_same() {
+    let cluster = Cluster::start(1).await;
+    publish_all(&cluster.publisher(0), &[document("ai.acme/a", "1.0.0")]).await;
+    let door = cluster.node(0).door();
+    cluster.operator(0).patch("/v1/settings", &json!({ "anonymous_reads": true })).await.ok();
+    for operation in operations(&door).await {
+        let nobody = verdict(&answer(request(&door, &operation, "c1", None)).await);
+        let open = matches!(operation.kind, Kind::Open | Kind::Readers);
+        let expected = if open { Verdict::Admitted } else { Verdict::Unauthenticated };
+        assert_eq!(nobody, expected, "{}", operation.name());
+        if operation.kind == Kind::Readers {
+            let unknown = forged("client", "000000000000");
+            let unknown = verdict(&answer(request(&door, &operation, "c1", Some(&unknown))).await);
+            assert_eq!(unknown, Verdict::Unauthenticated, "{}", operation.name());
+        }
+    }
+}
+
+/// Whoever changes this page gives or takes a right: read the difference as what it is.
+#[tokio::test]
+async fn the_table_is_as_it_was_read() {
+    let cluster = Cluster::start(1).await;
+    let operations = operations(&cluster.node(0).door()).await;
+    let table: Vec<_> = operations.iter().map(Operation::line).collect();
+    insta::assert_snapshot!(table.join("\n"), @r"
+    GET /.well-known/jwks.json: anybody
+    GET /.well-known/mcp-connect-authority: anybody
+    GET /.well-known/oauth-authorization-server: anybody
+    GET /.well-known/openid-configuration: anybody
+    GET /livez: anybody
+    GET /metrics: anybody
+    GET /oauth2/authorize: anybody
+    POST /oauth2/introspect: client moderator auditor operator, in OAuth's ways
+    POST /oauth2/token: client, in OAuth's ways
+    GET /readyz: anybody
+    POST /v0.1/auth/dns: anybody
+    POST /v0.1/auth/github-at: anybody
+    POST /v0.1/auth/github-oidc: anybody
+    POST /v0.1/auth/http: anybody
+    POST /v0.1/auth/none: anybody
+    POST /v0.1/auth/oidc: anybody
+    GET /v0.1/health: anybody
+    GET /v0.1/ping: anybody
+    POST /v0.1/publish: publisher
+    GET /v0.1/servers: client publisher moderator auditor operator, or anybody
+    PATCH /v0.1/servers/{server_name}/status: publisher
+    GET /v0.1/servers/{server_name}/versions: client publisher moderator auditor operator, or anybody
+    DELETE /v0.1/servers/{server_name}/versions/{version}: publisher
+    GET /v0.1/servers/{server_name}/versions/{version}: client publisher moderator auditor operator, or anybody
+    PUT /v0.1/servers/{server_name}/versions/{version}: publisher
+    PATCH /v0.1/servers/{server_name}/versions/{version}/status: publisher
+    POST /v0.1/validate: anybody
+    GET /v0.1/version: anybody
+    POST /v0.1/x/ai.com.mcp/connect: client
+    GET /v1/audit: moderator auditor operator
+    GET /v1/backup: operator
+    GET /v1/clients: moderator auditor operator
+    PUT /v1/clients/{id}: operator
+    GET /v1/cluster: moderator auditor operator
+    POST /v1/cluster/checkpoint: operator
+    DELETE /v1/cluster/members/{id}: operator
+    POST /v1/cluster/transfer-leader: operator
+    POST /v1/connect: client
+    POST /v1/import: operator
+    GET /v1/keys: moderator auditor operator
+    POST /v1/keys/rotate: operator
+    POST /v1/keys/{kid}/retire: operator
+    POST /v1/keys/{kid}/revoke: operator
+    GET /v1/mirrors: moderator auditor operator
+    DELETE /v1/mirrors/{id}: operator
+    GET /v1/mirrors/{id}: moderator auditor operator
+    PUT /v1/mirrors/{id}: operator
+    POST /v1/mirrors/{id}/entries: operator
+    GET /v1/moderation: moderator auditor operator
+    POST /v1/moderation: moderator
+    PUT /v1/namespaces/{namespace}: operator
+    POST /v1/restore/confirm: operator
+    GET /v1/revocations: anybody
+    GET /v1/revocations/stream: anybody
+    GET /v1/seals/{index}: moderator auditor operator
+    GET /v1/servers: client publisher moderator auditor operator, or anybody
+    GET /v1/settings: moderator auditor operator
+    PATCH /v1/settings: operator
+    GET /v1/tenants: moderator auditor operator
+    PUT /v1/tenants/{id}: operator
+    GET /v1/tokens: moderator auditor operator
+    POST /v1/tokens: operator
+    DELETE /v1/tokens/{id}: operator
+    ");
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ mod publisher_auth;
 mod receipt;
 mod restore;
 mod revocations;
+mod rights;
 mod seals;
 mod search;
 mod servers;
@@ -182,10 +183,7 @@ struct Description;
 pub(crate) fn router(api: Arc<Api>) -> Router {
     let (governance, governance_description) = governance().split_for_parts();
     let (catalog, catalog_description) = catalog().split_for_parts();
-    let mut description = Description::openapi().nest("/v0.1", catalog_description);
-    description.merge(governance_description);
-    description.info.version = env!("CARGO_PKG_VERSION").into();
-    let description = serde_json::to_value(description).map(description::complete).unwrap_or_default();
+    let description = complete(catalog_description, governance_description);
     let page: Arc<str> = docs::page(&description).into();
     let description: Arc<str> = description.to_string().into();
     let describe = move || async move { json_text(description.to_string()) };
@@ -202,6 +200,19 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .layer(middleware::from_fn_with_state(api.clone(), observe))
         .layer(cors())
         .with_state(api)
+}
+
+/// What `/openapi.json` says.
+fn complete(catalog: utoipa::openapi::OpenApi, governance: utoipa::openapi::OpenApi) -> serde_json::Value {
+    let mut description = Description::openapi().nest("/v0.1", catalog);
+    description.merge(governance);
+    description.info.version = env!("CARGO_PKG_VERSION").into();
+    serde_json::to_value(description).map(description::complete).unwrap_or_default()
+}
+
+#[cfg(test)]
+fn described() -> serde_json::Value {
+    complete(catalog().into_openapi(), governance().into_openapi())
 }
 
 fn catalog() -> OpenApiRouter<Arc<Api>> {

@@ -2,13 +2,8 @@
 
 mod shapes;
 
+use super::rights;
 use serde_json::{Map, Value, json};
-
-/// Operations that take no token: they hold no secret, or take credentials in ways of their own.
-const OPEN: &[&str] = &["/.well-known/", "/livez", "/metrics", "/oauth2/", "/readyz", "/v1/revocations"];
-
-/// The same within the registry API.
-const OPEN_CATALOG: &[&str] = &["/health", "/ping", "/validate", "/version"];
 
 /// The whole description, from what the handlers say.
 pub(super) fn complete(mut description: Value) -> Value {
@@ -27,7 +22,10 @@ pub(super) fn complete(mut description: Value) -> Value {
 
 fn describe(path: &str, method: &str, operation: &mut Value) {
     operation["operationId"] = json!(operation_id(path, method));
-    operation["security"] = security(path, method);
+    // One without a row is for nobody; a test knows of it.
+    let callers = rights::callers(method, path);
+    operation["security"] = callers.map_or_else(|| json!([{ "bearer": [] }]), rights::Callers::security);
+    operation["x-roles"] = callers.map(rights::Callers::roles).unwrap_or_default().into();
     // Asked for by index, what is missing would come to be, as null.
     if let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) {
         responses.values_mut().for_each(tell_problems_apart);
@@ -45,19 +43,6 @@ fn describe(path: &str, method: &str, operation: &mut Value) {
 fn operation_id(path: &str, method: &str) -> String {
     let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     words.fold(method.to_owned(), |id, word| format!("{id}_{word}"))
-}
-
-fn security(path: &str, method: &str) -> Value {
-    let of_catalog = path.strip_prefix("/v0.1");
-    let is_open = OPEN.iter().any(|open| path.starts_with(open))
-        || of_catalog.is_some_and(|path| OPEN_CATALOG.contains(&path) || path.starts_with("/auth/"));
-    let is_read = method == "get" && (of_catalog.is_some() || path == "/v1/servers");
-    match (is_open, is_read) {
-        (true, _) => json!([]),
-        // Whether anybody may read is a setting.
-        (false, true) => json!([{ "bearer": [] }, {}]),
-        (false, false) => json!([{ "bearer": [] }]),
-    }
 }
 
 /// Problems have a media type of their own (RFC 9457).
