@@ -387,6 +387,7 @@ async fn the_table_is_as_it_was_read() {
     GET /v1/tokens: moderator auditor operator
     POST /v1/tokens: operator
     DELETE /v1/tokens/{id}: operator
+    GET /v1/tokens/{id}: moderator auditor operator
     ");
 }
 

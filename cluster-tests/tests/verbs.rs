@@ -153,8 +153,12 @@ fn run_every_verb(stage: &Stage) {
     board(stage);
     moderate(stage);
     let token = stage.done("operator", "tokens create --role auditor");
+    let id = token["id"].as_str().unwrap();
     assert!(stage.done("operator", "tokens list")["tokens"].as_array().unwrap().len() > 4);
-    stage.done("operator", &format!("tokens revoke {}", token["id"].as_str().unwrap()));
+    let auditors = stage.done("operator", "tokens list --role auditor --state valid --unused-for 1h");
+    assert_eq!(auditors["tokens"].as_array().unwrap().len(), 1);
+    stage.done("operator", &format!("tokens revoke {id}"));
+    assert_eq!(stage.done("operator", &format!("tokens show {id}"))["state"], "revoked");
     register(stage);
     stage.done("operator", "settings set anonymous_reads=true");
     assert_eq!(stage.done("operator", "settings get")["anonymous_reads"], true);

@@ -50,6 +50,7 @@ use crate::{
     problem::Problem,
     publisher_auth::PublisherAuth,
     rankings::Rankings,
+    token_use::TokenUses,
     traces,
     webhooks::Webhooks,
 };
@@ -86,6 +87,8 @@ pub(crate) struct Api {
     pub(crate) mirrors: Arc<Mirrors>,
     /// Who is told of what is done, by this node if it leads.
     pub(crate) webhooks: Arc<Webhooks>,
+    /// When tokens were last used here.
+    pub(crate) token_uses: Arc<TokenUses>,
     /// The assertions that clients have used here.
     pub(crate) replays: Replays,
     /// What publishers prove themselves by, beside API tokens.
@@ -247,7 +250,7 @@ fn governance() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(revocations::stream))
         .routes(routes!(moderation::act, moderation::records))
         .routes(routes!(tokens::create, tokens::list))
-        .routes(routes!(tokens::revoke))
+        .routes(routes!(tokens::show, tokens::revoke))
         .routes(routes!(clients::list))
         .routes(routes!(clients::put))
         .routes(routes!(tenants::list))

@@ -203,12 +203,24 @@ pub(crate) async fn authenticate(
     from: Origin,
     credential: &Credential,
 ) -> Result<Caller, Problem> {
-    if let Some(caller) = api.replica.state().authenticate(credential, clock::now()) {
-        return Ok(caller);
+    let look = || api.replica.state().authenticate(credential, clock::now());
+    let caller = match look() {
+        Some(caller) => caller,
+        None => {
+            api.limits.guess(from.0)?;
+            api.replica.read_index().await?;
+            look().ok_or_else(Problem::unauthenticated)?
+        }
+    };
+    note_use(api, credential);
+    Ok(caller)
+}
+
+/// Remembers that a credential was good here.
+pub(crate) fn note_use(api: &Api, credential: &Credential) {
+    if let Credential::Token(token) = credential {
+        api.token_uses.note(&token.id, clock::now());
     }
-    api.limits.guess(from.0)?;
-    api.replica.read_index().await?;
-    api.replica.state().authenticate(credential, clock::now()).ok_or_else(Problem::unauthenticated)
 }
 
 /// The caller behind what the header bears, and what it has shown.

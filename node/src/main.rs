@@ -37,6 +37,7 @@ mod rotation;
 mod secret_files;
 mod serve;
 mod signing;
+mod token_use;
 mod traces;
 mod webhooks;
 

@@ -21,6 +21,7 @@ use crate::{
     rankings::Rankings,
     secret_files::{SecretError, SecretFiles},
     signing::Signing,
+    token_use::TokenUses,
     traces::{Traces, TracesError},
     webhooks::Webhooks,
 };
@@ -131,12 +132,15 @@ pub(crate) async fn run(
     let outbound = Arc::new(outbound);
     let webhooks = Arc::new(open_webhooks(&metrics, outbound.clone(), desk.signing.clone())?);
     let teller = tokio::spawn(webhooks.clone().keep(replica.clone()));
+    let token_uses = Arc::new(TokenUses::default());
+    let accountant = tokio::spawn(tell_token_uses(token_uses.clone(), replica.clone()));
     let api = Arc::new(Api {
         desk,
         feed: feed.clone(),
         events: events.clone(),
         mirrors,
         webhooks,
+        token_uses: token_uses.clone(),
         replays: Replays::default(),
         publisher_auth: PublisherAuth::new(&config.publisher_auth, outbound),
         replica: replica.clone(),
@@ -157,6 +161,7 @@ pub(crate) async fn run(
         shutdown.await;
         // First of all, so that no request that is still taken waits for an election.
         replica.hand_over().await;
+        token_uses.tell_at_last(&replica).await;
         // Streams never end by themselves, and would be waited for.
         feed.close();
         events.close();
@@ -301,6 +306,10 @@ async fn keep_certificate(tls: Option<Arc<PublicTls>>, hangups: Signal, limits: 
     if let Some(tls) = tls {
         tls.keep(hangups, limits).await;
     }
+}
+
+async fn tell_token_uses(uses: Arc<TokenUses>, replica: Replica) {
+    uses.keep(&replica).await;
 }
 
 async fn catch_up(api: Arc<Api>) {

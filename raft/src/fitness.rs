@@ -177,7 +177,8 @@ fn is_vital(by: &Principal, command: &Command) -> bool {
     if let Command::Mirror { entries, .. } = command {
         return entries.iter().any(|entry| entry.status == Status::Deleted);
     }
-    matches!(by, Principal::System | Principal::Node(_)) || command.may_deny()
+    let is_own = matches!(by, Principal::System | Principal::Node(_));
+    (is_own && !matches!(command, Command::NoteTokenUses(_))) || command.may_deny()
 }
 
 /// Whether a command is taken even where nothing else is. Another registry's catalog may have any size.

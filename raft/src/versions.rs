@@ -68,7 +68,8 @@ fn since(by: &Principal, command: &Command) -> Option<Release> {
             | Command::CreateWebhook { .. }
             | Command::ChangeWebhook { .. }
             | Command::RemoveWebhook(_)
-            | Command::WebhookDelivered { .. },
+            | Command::WebhookDelivered { .. }
+            | Command::NoteTokenUses(_),
         ) => Some(Release { major: 0, minor: 2 }),
         _ => None,
     }

@@ -87,6 +87,7 @@ impl Registry {
             Command::WebhookDelivered { id, of, to, failing } => {
                 self.webhook_delivered(by, id, *of, *to, *failing)
             }
+            Command::NoteTokenUses(uses) => self.note_token_uses(by, uses),
         }
     }
 }

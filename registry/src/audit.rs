@@ -71,7 +71,8 @@ pub struct Chained {
 
 impl Registry {
     /// Appends the record of an entry that was just applied. What the cluster does to keep going governs
-    /// nothing and leaves none: checkpoints, leaders' sessions, seals, and how far a mirror or a webhook has come.
+    /// nothing and leaves none: checkpoints, leaders' sessions, seals, how far a mirror or a webhook has come, and when tokens
+    /// were used.
     pub(crate) fn audit(&mut self, entry: &Entry, outcome: &Outcome) {
         if is_housekeeping(entry) {
             return;
@@ -138,6 +139,7 @@ fn is_housekeeping(entry: &Entry) -> bool {
         | Command::Sealed { .. }
         | Command::WebhookDelivered { .. } => true,
         Command::Mirror { entries, .. } => entries.is_empty() && entry.by == Principal::System,
+        Command::NoteTokenUses(_) => matches!(entry.by, Principal::Node(_)),
         _ => false,
     }
 }

@@ -114,6 +114,8 @@ pub enum Command {
     RemoveWebhook(WebhookId),
     /// A webhook has taken all up to an index, by the settings of the entry `of`; or has long not taken the next.
     WebhookDelivered { id: WebhookId, of: u64, to: u64, failing: bool },
+    /// A node tells when tokens were last used there.
+    NoteTokenUses(Vec<(TokenId, Timestamp)>),
 }
 
 impl Command {
@@ -154,6 +156,7 @@ impl Command {
             Self::ChangeWebhook { .. } => "change_webhook",
             Self::RemoveWebhook(_) => "remove_webhook",
             Self::WebhookDelivered { .. } => "webhook_delivered",
+            Self::NoteTokenUses(_) => "note_token_uses",
         }
     }
 
@@ -201,6 +204,7 @@ impl Command {
             | Self::ChangeWebhook { id, .. }
             | Self::RemoveWebhook(id)
             | Self::WebhookDelivered { id, .. } => format!("webhook/{id}"),
+            Self::NoteTokenUses(uses) => format!("tokens/{}", uses.len()),
         }
     }
 

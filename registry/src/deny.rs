@@ -50,6 +50,7 @@ impl Command {
             | Self::ChangeWebhook { .. }
             | Self::RemoveWebhook(_)
             | Self::WebhookDelivered { .. }
+            | Self::NoteTokenUses(_)
             | Self::ConfirmRestore => false,
         }
     }

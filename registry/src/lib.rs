@@ -42,6 +42,7 @@ mod state;
 mod tenant;
 mod timestamp;
 mod token;
+mod token_use;
 mod version;
 mod versions;
 mod webhook;

@@ -74,7 +74,8 @@ impl Registry {
             | Command::CreateWebhook { .. }
             | Command::ChangeWebhook { .. }
             | Command::RemoveWebhook(_)
-            | Command::WebhookDelivered { .. } => Vec::new(),
+            | Command::WebhookDelivered { .. }
+            | Command::NoteTokenUses(_) => Vec::new(),
         }
     }
 

@@ -20,7 +20,8 @@ use std::sync::Arc;
 ///
 /// - 3: the first that was released.
 /// - 4: as 3, and the cluster secrets that were given up, the incarnation unless it is the first, why nothing is
-///   issued, the mirrors, what was taken over by them, what entries for many versions did, and the webhooks.
+///   issued, the mirrors, what was taken over by them, what entries for many versions did, the webhooks, and when tokens
+///   were last used.
 pub const VERSION: u16 = 4;
 
 /// The oldest form that is read.
@@ -103,6 +104,7 @@ enum Record {
     Origin(ServerName, Version, Arc<Origin>),
     Changes(u64, Arc<Vec<Change>>),
     Webhook(WebhookId, Arc<Webhook>),
+    TokenUse(TokenId, Timestamp),
 }
 
 /// The form in which `registry` is written.
@@ -110,11 +112,8 @@ pub fn form(registry: &Registry) -> u16 {
     let is_first = registry.incarnation == FIRST_INCARNATION && registry.hold.is_none();
     let mirrors_nothing = registry.mirrors.is_empty() && registry.origins.is_empty();
     let lists_nothing = registry.given_up.is_empty() && registry.changes.is_empty();
-    if is_first && mirrors_nothing && lists_nothing && registry.webhooks.is_empty() {
-        OLDEST
-    } else {
-        VERSION
-    }
+    let tells_nothing = registry.webhooks.is_empty() && registry.token_uses.is_empty();
+    if is_first && mirrors_nothing && lists_nothing && tells_nothing { OLDEST } else { VERSION }
 }
 
 /// The records of `registry`, in their fixed order.
@@ -165,6 +164,7 @@ fn all(registry: &Registry) -> impl Iterator<Item = Record> + '_ {
         .chain(registry.origins.iter().map(|((n, v), o)| Record::Origin(n.clone(), v.clone(), o.clone())))
         .chain(registry.webhooks.iter().map(|(k, v)| Record::Webhook(k.clone(), v.clone())))
         .chain(registry.changes.iter().map(|(index, v)| Record::Changes(*index, v.clone())))
+        .chain(registry.token_uses.iter().map(|(k, v)| Record::TokenUse(k.clone(), *v)))
         .chain(registry.audit.iter().map(|chained| Record::Audit(chained.record.clone())))
 }
 
@@ -221,6 +221,7 @@ impl Builder {
             Record::Origin(name, version, v) => drop(registry.origins.insert((name, version), v)),
             Record::Webhook(k, v) => drop(registry.webhooks.insert(k, v)),
             Record::Changes(index, v) => registry.restore_changes(index, Arc::unwrap_or_clone(v)),
+            Record::TokenUse(k, v) => drop(registry.token_uses.insert(k, v)),
             Record::Audit(record) => registry.chain(record),
         }
     }

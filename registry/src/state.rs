@@ -39,6 +39,8 @@ pub struct Registry {
     /// How many of them have a budget of their own.
     pub(crate) tenants_with_budget: usize,
     pub(crate) tokens: OrdMap<TokenId, Arc<Token>>,
+    /// As nodes have told.
+    pub(crate) token_uses: OrdMap<TokenId, Timestamp>,
     pub(crate) keys: OrdMap<Kid, Arc<SigningKey>>,
     pub(crate) roster: OrdMap<NodeId, Arc<Member>>,
     /// Nodes that were removed: their ids are never used again.
@@ -80,6 +82,7 @@ impl Default for Registry {
             tenants: OrdMap::new(),
             tenants_with_budget: 0,
             tokens: OrdMap::new(),
+            token_uses: OrdMap::new(),
             keys: OrdMap::new(),
             roster: OrdMap::new(),
             departed: OrdSet::new(),

@@ -184,5 +184,12 @@ async fn answer(
         api.limits.guess(from.0)?;
     }
     let Json(body) = body?;
-    api.desk.issue(&api.replica, &api.metrics, &body.parse(credential)?, Counted::default()).await
+    let ask = body.parse(credential)?;
+    let answered = api.desk.issue(&api.replica, &api.metrics, &ask, Counted::default()).await;
+    // A yes proves the credential; after a no it is looked at once more.
+    let is_yes = matches!(answered, Ok(Answered::Here(_)));
+    if is_yes || api.replica.state().authenticate(&ask.credential, clock::now()).is_some() {
+        auth::note_use(api, &ask.credential);
+    }
+    answered
 }

@@ -57,6 +57,7 @@ const ROWS: &[Row] = &[
     ("get", "/v1/moderation", With(ReadGovernance)),
     ("post", "/v1/tokens", With(Operate)),
     ("get", "/v1/tokens", With(ReadGovernance)),
+    ("get", "/v1/tokens/{id}", With(ReadGovernance)),
     ("delete", "/v1/tokens/{id}", With(Operate)),
     ("get", "/v1/clients", With(ReadGovernance)),
     ("put", "/v1/clients/{id}", With(Operate)),

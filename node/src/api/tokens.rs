@@ -2,7 +2,7 @@
 
 use super::{
     Api,
-    body::{Json, Path},
+    body::{Json, Path, Query},
     receipt::Receipt,
 };
 use crate::{
@@ -11,10 +11,12 @@ use crate::{
     problem::{Problem, ProblemBody},
 };
 use axum::{Json as Answer, extract::State, http::StatusCode};
-use hapi_registry_state::{Command, NewToken, Outcome, Right, Role, Token, TokenId, mint};
+use hapi_registry_state::{
+    ClientId, Command, NewToken, Outcome, Registry, Rejection, Right, Role, Timestamp, Token, TokenId, mint,
+};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// A token to be made.
 #[derive(Deserialize, ToSchema)]
@@ -29,8 +31,10 @@ pub(crate) struct NewTokenBody {
     /// Namespaces that it may publish in, with `*` for anything (role publisher).
     #[serde(default)]
     namespaces: Vec<String>,
-    /// How many seconds it is valid; without this until it is revoked.
+    /// How many seconds it is valid; without this or `expires_at` until it is revoked.
     expires_in: Option<u64>,
+    /// Until when it is valid instead (RFC 3339).
+    expires_at: Option<String>,
 }
 
 /// A new token: the only time that its text is shown.
@@ -57,6 +61,32 @@ pub(crate) struct ShownToken {
     expires_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked_at: Option<String>,
+    /// `valid`, `expired` or `revoked`.
+    state: &'static str,
+    /// When it was last used, as far as this node knows: other nodes tell at most hourly of theirs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used_at: Option<String>,
+}
+
+/// Which tokens to show; without any of these, all.
+#[derive(Deserialize, IntoParams)]
+pub(crate) struct TokensQuery {
+    /// Only those of this role.
+    role: Option<String>,
+    /// Only those that stand for this client.
+    client: Option<String>,
+    /// Only those that are `valid`, `expired` or `revoked`.
+    state: Option<String>,
+    /// Only those that were not used since this instant (RFC 3339), or never, as far as is known.
+    unused_since: Option<String>,
+}
+
+/// The same, understood.
+struct Filter {
+    role: Option<Role>,
+    client: Option<ClientId>,
+    state: Option<String>,
+    unused_since: Option<Timestamp>,
 }
 
 /// All tokens.
@@ -85,7 +115,7 @@ pub(crate) async fn create(
         return Err(Problem::new(StatusCode::CONFLICT, "conflict", detail).at(index));
     }
     let state = api.replica.state();
-    let shown = state.token(&id).map(|token| shape(&id, token));
+    let shown = state.token(&id).map(|token| shape(&api, &state, &id, token));
     let shown =
         shown.ok_or_else(|| Problem::unavailable("outcome_unknown", "made, but not seen here yet"))?;
     Ok((StatusCode::CREATED, Answer(CreatedToken { token: text, shown, index: committed.index })))
@@ -106,7 +136,7 @@ impl NewTokenBody {
             namespaces: namespaces
                 .collect::<Result<_, hapi_registry_state::GlobError>>()
                 .map_err(|error| Problem::invalid(format!("`namespaces`: {error}")))?,
-            expires_at: self.expires_in.map(|seconds| clock::now().plus_seconds(seconds)),
+            expires_at: end(self.expires_in, self.expires_at.as_deref())?,
         };
         Ok((text, new))
     }
@@ -120,19 +150,38 @@ pub(crate) fn parse_optional<T: std::str::FromStr<Err: std::fmt::Display>>(
     text.map(|text| text.parse().map_err(|error| Problem::invalid(format!("`{name}`: {error}")))).transpose()
 }
 
-/// Show all tokens, without their texts.
+/// Show tokens, without their texts.
 #[utoipa::path(
-    get, path = "/v1/tokens", tag = "governance",
+    get, path = "/v1/tokens", tag = "governance", params(TokensQuery),
     responses((status = 200, body = TokenList), (status = "default", body = ProblemBody))
 )]
 pub(crate) async fn list(
     State(api): State<Arc<Api>>,
     caller: Authenticated,
+    Query(query): Query<TokensQuery>,
 ) -> Result<Answer<TokenList>, Problem> {
     caller.govern(&api).await?;
+    let filter = Filter::parse(query)?;
     let state = api.replica.state();
-    let tokens = state.tokens().map(|(id, token)| shape(id, token)).collect();
+    let taken = state.tokens().filter(|(id, token)| filter.takes(&api, &state, id, token));
+    let tokens = taken.map(|(id, token)| shape(&api, &state, id, token)).collect();
     Ok(Answer(TokenList { tokens, index: state.applied() }))
+}
+
+/// Show a token, without its text.
+#[utoipa::path(
+    get, path = "/v1/tokens/{id}", tag = "governance", params(("id" = String, Path)),
+    responses((status = 200, body = ShownToken), (status = "default", body = ProblemBody))
+)]
+pub(crate) async fn show(
+    State(api): State<Arc<Api>>,
+    caller: Authenticated,
+    Path(id): Path<String>,
+) -> Result<Answer<ShownToken>, Problem> {
+    caller.govern(&api).await?;
+    let (id, state) = (parse_id(&id)?, api.replica.state());
+    let token = state.token(&id).ok_or_else(|| Problem::from(Rejection::TokenNotFound(id.clone())))?;
+    Ok(Answer(shape(&api, &state, &id, token)))
 }
 
 /// End a token on every node.
@@ -146,13 +195,57 @@ pub(crate) async fn revoke(
     Path(id): Path<String>,
 ) -> Result<Answer<Receipt>, Problem> {
     caller.require(Right::Operate)?;
-    let id: TokenId = id
-        .parse()
-        .map_err(|_| Problem::invalid("a token id has 12 letters and digits: see `tokens list`"))?;
-    Ok(Answer(api.write(&caller, Command::RevokeToken(id)).await?.into()))
+    Ok(Answer(api.write(&caller, Command::RevokeToken(parse_id(&id)?)).await?.into()))
 }
 
-fn shape(id: &TokenId, token: &Token) -> ShownToken {
+fn parse_id(text: &str) -> Result<TokenId, Problem> {
+    text.parse().map_err(|_| Problem::invalid("a token id has 12 letters and digits: see `tokens list`"))
+}
+
+fn instant(name: &str, text: &str) -> Result<Timestamp, Problem> {
+    Timestamp::parse(text)
+        .ok_or_else(|| Problem::invalid(format!("`{name}` must be RFC 3339, as 2025-08-07T13:15:04Z")))
+}
+
+fn end(seconds: Option<u64>, instant_text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
+    match (seconds, instant_text) {
+        (Some(_), Some(_)) => Err(Problem::invalid("say `expires_in` or `expires_at`, and not both")),
+        (Some(seconds), None) => Ok(Some(clock::now().plus_seconds(seconds))),
+        (None, Some(text)) => instant("expires_at", text).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+impl Filter {
+    fn parse(query: TokensQuery) -> Result<Self, Problem> {
+        let TokensQuery { role, client, state, unused_since } = query;
+        let is_state = |state: &String| matches!(state.as_str(), "valid" | "expired" | "revoked");
+        if !state.as_ref().is_none_or(is_state) {
+            return Err(Problem::invalid("`state` is valid, expired or revoked"));
+        }
+        let unused_since = unused_since.map(|text| instant("unused_since", &text)).transpose()?;
+        let (role, client) = (parse_optional("role", role)?, parse_optional("client", client)?);
+        Ok(Self { role, client, state, unused_since })
+    }
+
+    fn takes(&self, api: &Api, registry: &Registry, id: &TokenId, token: &Token) -> bool {
+        let Self { role, client, state, unused_since } = self;
+        role.is_none_or(|role| role == token.role)
+            && client.as_ref().is_none_or(|client| token.client.as_ref() == Some(client))
+            && state.as_ref().is_none_or(|state| state == state_of(token))
+            && unused_since.is_none_or(|since| api.token_uses.last(id, registry).is_none_or(|at| at < since))
+    }
+}
+
+fn state_of(token: &Token) -> &'static str {
+    match token {
+        Token { revoked_at: Some(_), .. } => "revoked",
+        Token { expires_at: Some(end), .. } if *end <= clock::now() => "expired",
+        _ => "valid",
+    }
+}
+
+fn shape(api: &Api, registry: &Registry, id: &TokenId, token: &Token) -> ShownToken {
     ShownToken {
         id: id.to_string(),
         role: token.role.as_str(),
@@ -161,5 +254,7 @@ fn shape(id: &TokenId, token: &Token) -> ShownToken {
         created_at: token.created_at.to_string(),
         expires_at: token.expires_at.map(|at| at.to_string()),
         revoked_at: token.revoked_at.map(|at| at.to_string()),
+        state: state_of(token),
+        last_used_at: api.token_uses.last(id, registry).map(|at| at.to_string()),
     }
 }

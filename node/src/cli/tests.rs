@@ -83,6 +83,7 @@ fn the_verbs_are_those_that_are_documented() {
     moderate list
     tokens create
     tokens list
+    tokens show
     tokens revoke
     clients put
     clients list

@@ -4,8 +4,9 @@ use super::percent::encode;
 use super::seal::{Follow, covers};
 use super::session::Session;
 use super::{Failure, Output, Remote, output, secret_file, span, table};
+use crate::clock;
 use hapi_client::Method;
-use hapi_registry_state::Role;
+use hapi_registry_state::{ClientId, Role, Timestamp};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,20 @@ const COLUMNS: &[table::Column] = &[
     ("NAMESPACES", "/namespaces"),
     ("CREATED", "/created_at"),
     ("EXPIRES", "/expires_at"),
-    ("REVOKED", "/revoked_at"),
+    ("LAST USED", "/last_used_at"),
+    ("STATE", "/state"),
+];
+
+const FIELDS: &[table::Column] = &[
+    ("id", "/id"),
+    ("role", "/role"),
+    ("client", "/client"),
+    ("namespaces", "/namespaces"),
+    ("state", "/state"),
+    ("created", "/created_at"),
+    ("expires", "/expires_at"),
+    ("revoked", "/revoked_at"),
+    ("last used", "/last_used_at"),
 ];
 
 /// Make, list and revoke API tokens.
@@ -34,11 +48,16 @@ pub(crate) enum Tokens {
   hapi-registry tokens create --role publisher --namespace 'ai.acme' --out publisher.token
       Writes a token that may publish in one namespace to a new file that only you can read.")]
     Create(Create),
-    /// List all tokens, without their texts.
+    /// List tokens, without their texts.
     #[command(after_help = "Example:
-  hapi-registry tokens list --output json
-      Who may call, since when and until when.")]
+  hapi-registry tokens list --state valid --unused-for 90d
+      Tokens that still open the door, though nobody has used them for a quarter of a year.")]
     List(List),
+    /// Show a token, without its text.
+    #[command(after_help = "Example:
+  hapi-registry tokens show 4fKq8sWn21bT
+      Whose it is, until when it is valid, and when it was last used.")]
+    Show(Show),
     /// End a token, on every node.
     #[command(after_help = "Example:
   hapi-registry tokens revoke 4fKq8sWn21bT
@@ -63,6 +82,9 @@ pub(crate) struct Create {
     /// How long it is valid: 90s, 15m, 12h, 30d; without this until it is revoked
     #[arg(long, value_name = "SPAN", value_parser = span::seconds)]
     expires_in: Option<u64>,
+    /// Until when it is valid instead, as 2027-01-31T12:00:00Z
+    #[arg(long, value_name = "INSTANT", conflicts_with = "expires_in")]
+    expires_at: Option<String>,
     /// Write the text to this new file, for its owner only, instead of printing it
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -72,6 +94,26 @@ pub(crate) struct Create {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct List {
+    /// Only those of this role
+    #[arg(long)]
+    role: Option<Role>,
+    /// Only those that stand for this client
+    #[arg(long, value_name = "ID")]
+    client: Option<ClientId>,
+    /// Only those in this state
+    #[arg(long, value_parser = ["valid", "expired", "revoked"])]
+    state: Option<String>,
+    /// Only those that nobody has used for so long: 12h, 30d. Nodes tell each other of uses at most hourly
+    #[arg(long, value_name = "SPAN", value_parser = span::seconds)]
+    unused_for: Option<u64>,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Show {
+    /// The twelve characters that `tokens list` shows
+    id: String,
     #[command(flatten)]
     remote: Remote,
 }
@@ -90,8 +132,32 @@ impl Tokens {
     pub(super) async fn run(self) -> Result<(), Failure> {
         match self {
             Self::Create(create) => create.run().await,
-            Self::List(List { remote }) => remote.session()?.list("/v1/tokens", "tokens", COLUMNS).await,
+            Self::List(list) => list.remote.session()?.list(&list.path(), "tokens", COLUMNS).await,
+            Self::Show(Show { id, remote }) => {
+                let session = remote.session()?;
+                let token = session.get(&format!("/v1/tokens/{}", encode(&id))).await?;
+                session.show(&token, |token| table::fields(FIELDS, token))
+            }
             Self::Revoke(revoke) => revoke.run().await,
+        }
+    }
+}
+
+impl List {
+    fn path(&self) -> String {
+        let since =
+            self.unused_for.map(|span| Timestamp::from_seconds(clock::now().seconds().saturating_sub(span)));
+        let parameters = [
+            ("role", self.role.map(|role| role.to_string())),
+            ("client", self.client.as_ref().map(ToString::to_string)),
+            ("state", self.state.clone()),
+            ("unused_since", since.map(|at| at.to_string())),
+        ];
+        let given =
+            parameters.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", encode(&value?))));
+        match given.collect::<Vec<_>>().join("&") {
+            query if query.is_empty() => "/v1/tokens".into(),
+            query => format!("/v1/tokens?{query}"),
         }
     }
 }
@@ -139,6 +205,7 @@ impl Create {
         body.insert("role".into(), json!(self.role.as_str()));
         body.extend(self.client.iter().map(|client| ("client".into(), json!(client))));
         body.extend(self.tenant.iter().map(|tenant| ("tenant".into(), json!(tenant))));
+        body.extend(self.expires_at.iter().map(|at| ("expires_at".into(), json!(at))));
         body.extend(self.expires_in.iter().map(|seconds| ("expires_in".into(), json!(seconds))));
         if !self.namespaces.is_empty() {
             body.insert("namespaces".into(), json!(self.namespaces));

@@ -88,7 +88,10 @@ fn may(registry: &Registry, Entry { at, by, command, .. }: &Entry) -> bool {
         Command::Publish(document) | Command::Edit(document) => publishes(document.name().namespace()),
         Command::SetStatus { name, .. } => publishes(name.namespace()),
         Command::Moderate { .. } => live(Role::Moderator),
-        Command::PublishKey(_) | Command::ActivateKey(_) | Command::JoinRoster { .. } => node,
+        Command::PublishKey(_)
+        | Command::ActivateKey(_)
+        | Command::JoinRoster { .. }
+        | Command::NoteTokenUses(_) => node,
         Command::RetireKey(_) | Command::RemoveKey(_) | Command::RevokeKey { .. } => {
             node || live(Role::Operator)
         }

@@ -90,7 +90,8 @@ fn fitting(command: &Command) -> Vec<Principal> {
         | Command::RetireKey(_)
         | Command::RemoveKey(_)
         | Command::RevokeKey { .. }
-        | Command::JoinRoster { .. } => (1..=3).map(|node| Principal::Node(NodeId(node))).collect(),
+        | Command::JoinRoster { .. }
+        | Command::NoteTokenUses(_) => (1..=3).map(|node| Principal::Node(NodeId(node))).collect(),
         _ => vec![by_token(0), by_token(1)],
     }
 }
@@ -153,6 +154,7 @@ fn command() -> impl Strategy<Value = Command> {
         1 => mirror_id().prop_map(Command::RemoveMirror),
         8 => mirror(),
         4 => webhook(),
+        1 => token_uses(),
     ]
 }
 
@@ -174,6 +176,12 @@ fn webhook() -> impl Strategy<Value = Command> {
         3 => (id(), 0..100_u64, 0..100_u64, any::<bool>())
             .prop_map(|(id, of, to, failing)| Command::WebhookDelivered { id, of, to, failing }),
     ]
+}
+
+/// Of any tokens, known or not, at any time, far ahead too.
+fn token_uses() -> impl Strategy<Value = Command> {
+    let at = prop_oneof![4 => (0..7_200_u64).prop_map(|seconds| BEGIN.plus_seconds(seconds)), 1 => Just(Timestamp(u64::MAX))];
+    vec((token_id(), at), 0..4).prop_map(Command::NoteTokenUses)
 }
 
 fn mirror_id() -> impl Strategy<Value = MirrorId> {

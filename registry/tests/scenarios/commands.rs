@@ -16,6 +16,7 @@ pub(crate) fn read(stage: &mut Stage, verb: &str, line: &mut Line) -> Command {
     match verb {
         "bootstrap" => Command::Bootstrap(token(stage, line)),
         "token" => Command::CreateToken(token(stage, line)),
+        "used" => used(stage, line),
         "revoke-token" => Command::RevokeToken(stage.token(&line.word()).id),
         "client" => client(line),
         "tenant" => tenant(line),
@@ -60,6 +61,13 @@ fn token(stage: &mut Stage, line: &mut Line) -> NewToken {
         namespaces: parse_all(line.list("namespaces").unwrap_or_default()),
         expires_at: expires_in.map(|seconds| stage.now.plus_seconds(seconds)),
     }
+}
+
+/// `TOKEN [at=]`: it was used so long after the beginning, or now.
+fn used(stage: &Stage, line: &mut Line) -> Command {
+    let id = stage.token(&line.word()).id;
+    let at = line.option("at").map_or(stage.now, |text| BEGIN.plus_seconds(seconds(&text)));
+    Command::NoteTokenUses(vec![(id, at)])
 }
 
 /// `NODE` and fingerprints, with commas.

@@ -230,3 +230,11 @@ pub(crate) fn mirrors(stage: &mut Stage, line: Line) -> String {
         text => text,
     }
 }
+
+/// `last-use TOKEN`: so long after the beginning.
+pub(crate) fn last_use(stage: &Stage, mut line: Line) -> String {
+    let id = stage.token(&line.word()).id;
+    line.end();
+    let use_of = stage.registry.token_use(&id);
+    use_of.map_or_else(|| "never".into(), |at| format!("{} s", at.seconds() - crate::stage::BEGIN.seconds()))
+}

@@ -56,6 +56,7 @@ impl Stage {
             "given-up" => questions::given_up(self, line),
             "mirrors" => questions::mirrors(self, line),
             "webhooks" => questions::webhooks(self, line),
+            "last-use" => questions::last_use(self, line),
             _ => self.propose(&verb, line),
         };
         self.named(said)

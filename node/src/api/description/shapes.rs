@@ -14,6 +14,8 @@ const NAMESPACE: &str = "^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$";
 const GLOB: &str = "^[a-zA-Z0-9._/*-]{1,200}$";
 const SUBJECT: &str = "^((server|version|namespace)/.+|(client|tenant)/[a-z0-9][a-z0-9.-]{0,62})$";
 
+const ROLES: [&str; 5] = ["client", "publisher", "moderator", "auditor", "operator"];
+
 /// The most connects of a budget in a minute.
 const MOST_CONNECTS: u64 = 60_000_000;
 
@@ -39,7 +41,7 @@ pub(super) fn put_parameter(path: &str, parameter: &mut Value) {
     let (shape, example) = match &*name {
         "server_name" => (text(NAME), Some("ai.acme/weather")),
         "version" => (text(VERSION), Some("1.0.0")),
-        "updated_since" => (json!({ "type": "string", "format": "date-time" }), None),
+        "updated_since" | "unused_since" => (json!({ "type": "string", "format": "date-time" }), None),
         "after" | "since" | "index" => (index(), None),
         "namespace" => (json!({ "type": "string", "pattern": NAMESPACE, "maxLength": 198 }), None),
         "subject" => (text(SUBJECT), None),
@@ -49,6 +51,9 @@ pub(super) fn put_parameter(path: &str, parameter: &mut Value) {
             (json!({ "type": "integer", "minimum": 1, "maximum": most }), None)
         }
         "wait" => (json!({ "type": "integer", "minimum": 0, "maximum": 30 }), None),
+        "role" => (json!({ "enum": ROLES }), None),
+        "client" => (text(ID), None),
+        "state" => (json!({ "enum": ["valid", "expired", "revoked"] }), None),
         "id" if path.contains("/members/") => (text(NODE), None),
         "id" if path.contains("/tokens/") => (text(TOKEN), None),
         "id" => (text(ID), None),
@@ -91,11 +96,8 @@ fn put_fields(schemas: &mut Value) {
     field("ConnectClient", "tenant_id", or_null(text(ID)));
     field("ClientBody", "tenant", or_null(text(ID)));
     field("ClientBody", "keys", json!({ "type": "array", "items": key() }));
-    field(
-        "NewTokenBody",
-        "role",
-        json!({ "enum": ["client", "publisher", "moderator", "auditor", "operator"] }),
-    );
+    field("NewTokenBody", "role", json!({ "enum": ROLES }));
+    field("NewTokenBody", "expires_at", or_null(json!({ "type": "string", "format": "date-time" })));
     let acts = ["suspend", "quarantine", "revoke", "reinstate", "verify", "unverify"];
     field("ActBody", "act", json!({ "enum": acts }));
     field("ActBody", "reason", json!({ "type": "string", "pattern": "\\S" }));

@@ -9,6 +9,7 @@ pub(crate) fn grows(Step { before, entry, after }: &Step<'_>) {
         | Command::Sealed { .. }
         | Command::WebhookDelivered { .. } => true,
         Command::Mirror { entries, .. } => entries.is_empty() && entry.by == Principal::System,
+        Command::NoteTokenUses(_) => matches!(entry.by, Principal::Node(_)),
         _ => false,
     };
     let expected = usize::from(!own);
