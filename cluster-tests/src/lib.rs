@@ -52,7 +52,7 @@ pub use node::{Launch, Node};
 pub use port::free_port;
 pub use program::Program;
 pub use publishing::Publishing;
-pub use python::{in_repository, python, python_example, python_script};
+pub use python::{in_repository, python, python_example, python_for, python_script};
 pub use python_client::{Proof, PythonClient};
 pub use seal::Seal;
 pub use spent::Spent;

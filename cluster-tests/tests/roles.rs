@@ -117,6 +117,10 @@ fn body(name: &str) -> Option<Value> {
         "POST /v1/keys/{kid}/revoke" => json!({ "reason": "r" }),
         "POST /v1/keys/rotate" => json!({ "node": "0000000000000009" }),
         "POST /v1/import" | "POST /v1/mirrors/{id}/entries" => json!({ "servers": [] }),
+        "PUT /v1/identity-providers/{id}" => {
+            let rule = json!({ "claim": "groups", "value": "auditors", "role": "auditor" });
+            json!({ "issuer": "https://idp.example", "audience": "registry", "rules": [rule] })
+        }
         "PUT /v1/mirrors/{id}" => json!({ "url": "http://127.0.0.1:1" }),
         "POST /v1/cluster/transfer-leader" => json!({ "to": "nobody" }),
         _ if name.starts_with("PUT ") || name.starts_with("PATCH ") => json!({}),
@@ -362,6 +366,10 @@ async fn the_table_is_as_it_was_read() {
     DELETE /v1/cluster/members/{id}: operator
     POST /v1/cluster/transfer-leader: operator
     POST /v1/connect: client
+    GET /v1/identity-providers: moderator auditor operator
+    DELETE /v1/identity-providers/{id}: operator
+    GET /v1/identity-providers/{id}: moderator auditor operator
+    PUT /v1/identity-providers/{id}: operator
     POST /v1/import: operator
     GET /v1/keys: moderator auditor operator
     POST /v1/keys/rotate: operator

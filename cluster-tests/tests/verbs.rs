@@ -159,6 +159,7 @@ fn run_every_verb(stage: &Stage) {
     assert_eq!(auditors["tokens"].as_array().unwrap().len(), 1);
     stage.done("operator", &format!("tokens revoke {id}"));
     assert_eq!(stage.done("operator", &format!("tokens show {id}"))["state"], "revoked");
+    vouch(stage);
     register(stage);
     stage.done("operator", "settings set anonymous_reads=true");
     assert_eq!(stage.done("operator", "settings get")["anonymous_reads"], true);
@@ -215,6 +216,22 @@ fn moderate(stage: &Stage) {
     let feed = stage.done("client", "revocations server/ai.acme/one server/ai.acme/two");
     assert_eq!(feed["floors"][0]["below"], records["records"][0]["index"]);
     assert_eq!(feed["floors"][1]["below"], Value::Null);
+}
+
+/// What comes of it where there is a provider is in `identity.rs`.
+fn vouch(stage: &Stage) {
+    let rules = json!([{ "claim": "groups", "value": "security", "role": "moderator" }]);
+    let provider = json!({ "issuer": "https://idp.example", "audience": "registry", "rules": rules });
+    let file = stage.file("corp.json", &provider.to_string());
+    stage.done("operator", &format!("identity-providers put corp --file {file}"));
+    let shown = stage.done("operator", "identity-providers show corp");
+    assert_eq!((&shown["issuer"], &shown["rules"]), (&provider["issuer"], &rules));
+    let again = stage.file("again.json", &shown.to_string());
+    stage.done("operator", &format!("identity-providers put corp --file {again}"));
+    let list = stage.done("operator", "identity-providers list");
+    assert_eq!(list["identity_providers"].as_array().unwrap().len(), 1);
+    stage.done("operator", "identity-providers remove corp");
+    stage.refused("operator", "identity-providers show corp", "identity_provider_not_found");
 }
 
 fn register(stage: &Stage) {

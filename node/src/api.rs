@@ -11,6 +11,7 @@ mod description;
 mod docs;
 mod events;
 mod health;
+mod identity_providers;
 mod import;
 mod keys;
 mod mirrors;
@@ -43,6 +44,7 @@ use crate::{
     cursor::CursorKeys,
     events::EventStreams,
     feed::Feed,
+    identity::Identities,
     issue::Desk,
     limits::{Limit, Limits},
     metrics::Metrics,
@@ -91,6 +93,8 @@ pub(crate) struct Api {
     pub(crate) token_uses: Arc<TokenUses>,
     /// The assertions that clients have used here.
     pub(crate) replays: Replays,
+    /// Whom identity providers vouch for.
+    pub(crate) identities: Identities,
     /// What publishers prove themselves by, beside API tokens.
     pub(crate) publisher_auth: PublisherAuth,
     pub(crate) metrics: Arc<Metrics>,
@@ -251,6 +255,8 @@ fn governance() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(moderation::act, moderation::records))
         .routes(routes!(tokens::create, tokens::list))
         .routes(routes!(tokens::show, tokens::revoke))
+        .routes(routes!(identity_providers::list))
+        .routes(routes!(identity_providers::show, identity_providers::put, identity_providers::remove))
         .routes(routes!(clients::list))
         .routes(routes!(clients::put))
         .routes(routes!(tenants::list))

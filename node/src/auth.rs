@@ -1,25 +1,46 @@
 //! From the `Authorization` header to a caller whom one state of the registry knows.
 
-use crate::{api::Api, clock, limits::Origin, problem::Problem, publisher_token};
+use crate::{
+    api::Api,
+    clock,
+    identity::IdentityError,
+    limits::Origin,
+    oidc::{self, OidcError},
+    problem::Problem,
+    publisher_token,
+};
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header, request::Parts},
 };
 use hapi_registry_state::{
-    Caller, Command, Credential, NewToken, PresentedToken, Principal, PublisherGrant, Registry, Rejection,
-    RequestKey, Right,
+    Caller, Command, Credential, NewToken, OidcGrant, PresentedToken, Principal, PublisherGrant, Registry,
+    Rejection, RequestKey, Right, ServerName,
 };
 use sha2::{Digest, Sha256};
 use std::{sync::Arc, time::Duration};
 
-/// What the `Authorization` header carries, if it is of a token's form.
-pub(crate) fn credential(headers: &HeaderMap) -> Result<Option<Credential>, Problem> {
-    Ok(presented(headers)?.map(Credential::Token))
+/// What the `Authorization` header carries, if it is of a form that connects: an API token, or the token of an identity
+/// provider. Whether it counts is judged on the state that decides.
+pub(crate) async fn credential(
+    api: &Api,
+    from: Origin,
+    headers: &HeaderMap,
+) -> Result<Option<Credential>, Problem> {
+    let Ok(text) = bearer_text(headers) else { return guessed(api, from) };
+    let Some(text) = text else { return Ok(None) };
+    match text.parse() {
+        Ok(token) => Ok(Some(Credential::Token(token))),
+        Err(_) if publisher_token::has_form(text) => guessed(api, from),
+        // Boxed, so that the future of the usual way stays small.
+        Err(_) => Ok(Some(Credential::Oidc(Box::pin(vouched_for(api, from, text)).await?))),
+    }
 }
 
-pub(crate) fn presented(headers: &HeaderMap) -> Result<Option<PresentedToken>, Problem> {
-    let token = bearer_text(headers)?.map(|text| text.parse().map_err(|_| Problem::unauthenticated()));
-    token.transpose()
+/// The answer to what is no credential here at all.
+fn guessed<T>(api: &Api, from: Origin) -> Result<T, Problem> {
+    api.limits.guess(from.0)?;
+    Err(Problem::unauthenticated())
 }
 
 /// What the header bears, whatever it is.
@@ -34,12 +55,13 @@ fn bearer(value: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
 }
 
-/// What a caller has shown: an API token, of which the state knows the hash, or a publisher token, whose signature was
-/// verified. Whether either counts is judged on a state.
+/// What a caller has shown: an API token, of which the state knows the hash, or a publisher token or one of an identity
+/// provider, whose signature was verified. Whether it counts is judged on a state.
 #[derive(Clone, Debug)]
 enum Proof {
     Token(PresentedToken),
     Publisher(PublisherGrant),
+    Oidc(OidcGrant),
 }
 
 impl Proof {
@@ -47,6 +69,7 @@ impl Proof {
         match self {
             Self::Token(token) => state.authenticate(&Credential::Token(token.clone()), clock::now()),
             Self::Publisher(grant) => state.granted(grant, clock::now()),
+            Self::Oidc(grant) => state.authenticate(&Credential::Oidc(grant.clone()), clock::now()),
         }
     }
 
@@ -54,6 +77,7 @@ impl Proof {
         match self {
             Self::Token(token) => Principal::Token(token.id.clone()),
             Self::Publisher(grant) => Principal::Publisher(grant.clone()),
+            Self::Oidc(grant) => Principal::Oidc(grant.clone()),
         }
     }
 }
@@ -97,17 +121,22 @@ impl Authenticated {
         permit(&caller.ok_or_else(Problem::unauthenticated)?, Right::ReadGovernance)
     }
 
-    /// Spares the log what it would refuse to the bearer of a publisher token. Anybody who holds a domain can become one,
-    /// and a refusal is an entry on every disk too. The token itself says where it may publish, so that nothing can have
+    /// Spares the log what it would refuse to the bearer of a publisher token, or of one of an identity provider. Anybody
+    /// who holds a domain can become one, and a refusal is an entry on every disk too. The token itself says where it may publish, so that nothing can have
     /// changed meanwhile; what an operator's token may is known to the log alone.
     pub(crate) fn check_namespace(&self, command: &Command) -> Result<(), Problem> {
-        let (Proof::Publisher(_), Some(name)) = (&self.proof, command.published()) else { return Ok(()) };
-        let namespace = name.namespace();
-        if self.caller.publishes(&namespace) {
+        let says_itself = matches!(self.proof, Proof::Publisher(_) | Proof::Oidc(_));
+        let Some(name) = command.published().filter(|_| says_itself) else { return Ok(()) };
+        if self.publishes(name) {
             Ok(())
         } else {
-            Err(Rejection::NamespaceForbidden(namespace.to_string()).into())
+            Err(Rejection::NamespaceForbidden(name.namespace().to_string()).into())
         }
+    }
+
+    /// Whether the caller may publish under this name, by what this node knows.
+    pub(crate) fn publishes(&self, name: &ServerName) -> bool {
+        self.caller.publishes(&name.namespace())
     }
 
     /// How long to wait for the seal of a write.
@@ -157,11 +186,9 @@ impl FromRequestParts<Arc<Api>> for Authenticated {
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
         let (caller, proof) = bearer_of(api, parts).await?.ok_or_else(Problem::unauthenticated)?;
         let (wait, name) = (preferred_wait(&parts.headers)?, request_name(&parts.headers)?);
-        if name.is_some() && matches!(proof, Proof::Publisher(_)) {
-            // The names of a caller's requests are kept under the id of its token, which lasts; this one does not.
-            return Err(Problem::invalid(
-                "`Idempotency-Key` goes with an API token, and not with a publisher token",
-            ));
+        if name.is_some() && !matches!(proof, Proof::Token(_)) {
+            // The names of a caller's requests are kept under the id of its token, which lasts; others do not.
+            return Err(Problem::invalid("`Idempotency-Key` goes with an API token, and with no other"));
         }
         Ok(Self { caller, proof, wait, name })
     }
@@ -231,9 +258,48 @@ async fn bearer_of(api: &Api, parts: &Parts) -> Result<Option<(Caller, Proof)>, 
         let caller = authenticate(api, from, &Credential::Token(token.clone())).await?;
         return Ok(Some((caller, Proof::Token(token))));
     }
-    let proof = Proof::Publisher(granted(api, from, text).await?);
-    let caller = proof.caller(&api.replica.state()).ok_or_else(Problem::unauthenticated)?;
-    Ok(Some((caller, proof)))
+    if publisher_token::has_form(text) {
+        let proof = Proof::Publisher(granted(api, from, text).await?);
+        let caller = proof.caller(&api.replica.state()).ok_or_else(Problem::unauthenticated)?;
+        return Ok(Some((caller, proof)));
+    }
+    let grant = Box::pin(vouched_for(api, from, text)).await?;
+    let caller = authenticate(api, from, &Credential::Oidc(grant.clone())).await?;
+    Ok(Some((caller, Proof::Oidc(grant))))
+}
+
+/// What the token of an identity provider grants. A provider that this node does not know may have been made elsewhere
+/// a moment ago: one quorum read decides.
+async fn vouched_for(api: &Api, from: Origin, text: &str) -> Result<OidcGrant, Problem> {
+    if !oidc::has_form(text) {
+        return guessed(api, from);
+    }
+    let grant = async || api.identities.grant(text, &api.replica.state(), &clock::clocks()).await;
+    let granted = match grant().await {
+        Err(IdentityError::Unknown(_)) => {
+            api.limits.guess(from.0)?;
+            api.replica.read_index().await?;
+            grant().await
+        }
+        known => known,
+    };
+    let outcome = match &granted {
+        Ok(_) => "granted",
+        Err(IdentityError::Token(OidcError::Unavailable(_))) => "unavailable",
+        Err(_) => "refused",
+    };
+    api.metrics.identity_token(outcome);
+    if outcome == "refused" {
+        api.limits.guess(from.0)?;
+    }
+    granted.map_err(|error| {
+        if outcome == "unavailable" {
+            tracing::warn!(why = %error, "the token of an identity provider could not be verified");
+            return Problem::identity_provider_unavailable();
+        }
+        tracing::info!(why = %error, "the token of an identity provider was not taken");
+        Problem::unauthenticated()
+    })
 }
 
 /// What a publisher token grants. A key that this node does not know may have been published elsewhere a moment ago:

@@ -13,6 +13,7 @@ mod doctor;
 mod events;
 mod failure;
 mod health;
+mod identity_providers;
 mod import;
 mod introspect;
 mod keys;
@@ -88,6 +89,8 @@ enum Verb {
     #[command(subcommand)]
     Tokens(tokens::Tokens),
     #[command(subcommand)]
+    IdentityProviders(identity_providers::IdentityProviders),
+    #[command(subcommand)]
     Clients(clients::Clients),
     #[command(subcommand)]
     Tenants(tenants::Tenants),
@@ -131,6 +134,7 @@ impl Verb {
             Self::Revocations(verb) => verb.run().await,
             Self::Moderate(verb) => verb.run().await,
             Self::Tokens(verb) => verb.run().await,
+            Self::IdentityProviders(verb) => verb.run().await,
             Self::Clients(verb) => verb.run().await,
             Self::Tenants(verb) => verb.run().await,
             Self::Namespaces(verb) => verb.run().await,

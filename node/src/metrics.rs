@@ -20,7 +20,7 @@ const LATE: Duration = Duration::from_secs(1);
 
 /// What a connect may be answered with. All of them are there from the start, so that a rate over the first
 /// of a kind is not lost.
-const DECISIONS: [&str; 16] = [
+const DECISIONS: [&str; 17] = [
     "ok",
     "unauthenticated",
     "forbidden",
@@ -37,6 +37,7 @@ const DECISIONS: [&str; 16] = [
     "rate_limited",
     "no_serving_lease",
     "issuance_log_unavailable",
+    "identity_provider_unavailable",
 ];
 
 /// What a publisher's proof may come to.
@@ -57,6 +58,7 @@ pub(crate) struct Metrics {
     clock_trusted: IntGaugeVec,
     reloads: IntCounterVec,
     publisher_auth: IntCounterVec,
+    identity_tokens: IntCounterVec,
 }
 
 impl Metrics {
@@ -96,6 +98,12 @@ impl Metrics {
             &["exchanged", "unchanged", "refused"],
         )?;
         let publisher_auth = publisher_auth(&registry)?;
+        let identity_tokens = counted(
+            "hapi_identity_tokens_total",
+            "Tokens of identity providers, by what came of them.",
+            "outcome",
+            &["granted", "refused", "unavailable"],
+        )?;
         let (requests, seconds) = requests(&registry)?;
         let (late, last_backup, clock_trusted) = single(&registry)?;
         registry.register(Box::new(build_info()?))?;
@@ -114,6 +122,7 @@ impl Metrics {
             clock_trusted,
             reloads,
             publisher_auth,
+            identity_tokens,
         })
     }
 
@@ -154,6 +163,11 @@ impl Metrics {
     pub(crate) fn publisher_auth(&self, method: ProofMethod, outcome: &str) {
         debug_assert!(PROOFS.contains(&outcome), "{outcome} is not there from the start");
         self.publisher_auth.with_label_values(&[method.as_str(), outcome]).inc();
+    }
+
+    /// What came of a token of an identity provider.
+    pub(crate) fn identity_token(&self, outcome: &str) {
+        self.identity_tokens.with_label_values(&[outcome]).inc();
     }
 
     /// What a connect waited for, if it waited.

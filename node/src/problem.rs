@@ -73,7 +73,7 @@ impl Problem {
 
     /// Missing, unknown, wrong, ended and revoked credentials are answered alike.
     pub(crate) fn unauthenticated() -> Self {
-        let detail = "a valid token is needed: send `Authorization: Bearer hapi_…`";
+        let detail = "a valid token is needed: send `Authorization: Bearer …`";
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
     }
 
@@ -122,6 +122,12 @@ impl Problem {
     /// A node signs nothing before its key was published for a while.
     pub(crate) fn no_signing_key() -> Self {
         Self::unavailable("no_signing_key", "this node has no key that signs yet: ask another one")
+    }
+
+    /// The keys of the token's issuer are not to be had, so that nobody can tell whether it is good.
+    pub(crate) fn identity_provider_unavailable() -> Self {
+        let detail = "the keys of this token's issuer could not be got: try again";
+        Self::unavailable("identity_provider_unavailable", detail)
     }
 
     /// A decision that is not written down is not answered.
@@ -187,6 +193,7 @@ impl From<Rejection> for Problem {
             | Rejection::KeyNotFound(_)
             | Rejection::MirrorNotFound(_)
             | Rejection::WebhookNotFound(_)
+            | Rejection::IdentityProviderNotFound(_)
             | Rejection::NodeNotFound(_) => StatusCode::NOT_FOUND,
             Rejection::Revoked
             | Rejection::NotModerated

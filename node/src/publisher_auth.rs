@@ -16,7 +16,12 @@ pub(crate) use oidc::OidcIssuer;
 pub(crate) use oidc::OidcRule;
 pub(crate) use signed_time::{Place, SignedTime, hex_bytes};
 
-use crate::{config, outbound::Outside, publisher_token::Proven};
+use crate::{
+    config,
+    oidc::{Issuer, Origin, Verifier},
+    outbound::Outside,
+    publisher_token::Proven,
+};
 use governor::{
     Quota, RateLimiter,
     clock::{Clock, MonotonicClock},
@@ -25,7 +30,6 @@ use governor::{
 };
 use hapi_raft::Reading;
 use hapi_registry_state::Timestamp;
-use oidc::Verifier;
 use serde::{Deserialize, Serialize};
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -104,8 +108,9 @@ impl PublisherAuth {
     pub(crate) fn new(settings: &config::PublisherAuth, outside: Arc<dyn Outside>) -> Self {
         let audience = settings.github_audience.as_deref().unwrap_or_default();
         let verifier = |issuer: &OidcIssuer| {
-            let verifier = Verifier::new(&issuer.issuer, &issuer.audience, issuer.jwks_url.as_deref());
-            (issuer.clone(), verifier)
+            let jwks_url = issuer.jwks_url.as_deref();
+            let of = Issuer::of_publishers(&issuer.issuer, &issuer.audience, jwks_url);
+            (issuer.clone(), Verifier::new(of))
         };
         let per_minute = NonZeroU32::new(settings.per_minute).unwrap_or(NonZeroU32::MIN);
         Self {
@@ -113,7 +118,7 @@ impl PublisherAuth {
             github_api: settings.github_api.trim_end_matches('/').to_owned(),
             github_client_id: settings.github_client_id.clone(),
             outside,
-            actions: Verifier::new(&settings.github_issuer, audience, None),
+            actions: Verifier::new(Issuer::of_publishers(&settings.github_issuer, audience, None)),
             issuers: settings.oidc.iter().map(verifier).collect(),
             rate: RateLimiter::direct_with_clock(Quota::per_minute(per_minute), MonotonicClock),
             places: Semaphore::new(PLACES),
@@ -149,17 +154,18 @@ impl PublisherAuth {
 
     /// Whom an identity provider knows.
     pub(crate) async fn oidc(&self, token: &str, now: &Reading) -> Result<Proven, Refusal> {
-        let origin = oidc::origin(token)
-            .ok_or_else(|| Refusal::Malformed("`oidc_token` is no JWT with an `iss`".into()))?;
+        let origin = Origin::of(token)
+            .ok_or_else(|| Refusal::Malformed("`oidc_token` is no JWT with an `iss`".into()))?
+            .iss;
         let known = self.issuers.iter().find(|(issuer, _)| issuer.issuer == origin);
         let (issuer, verifier) =
             known.ok_or_else(|| Refusal::Unproven(format!("{origin:?} is no issuer that is set")))?;
-        issuer.proven(&verifier.verify(token, &*self.outside, now).await?)
+        issuer.proven(&verifier.verify(token, &self.outside, now).await?)
     }
 
     /// A workflow of GitHub Actions.
     pub(crate) async fn github_oidc(&self, token: &str, now: &Reading) -> Result<Proven, Refusal> {
-        github::workflow(&self.actions.verify(token, &*self.outside, now).await?)
+        github::workflow(&self.actions.verify(token, &self.outside, now).await?)
     }
 
     /// An account at GitHub.

@@ -47,7 +47,7 @@ fn fitting(namespaces: impl IntoIterator<Item = Glob>) -> Vec<Glob> {
 }
 
 /// One word, whatever a foreign issuer calls its people: other bytes than visible ASCII are escaped as in a URL.
-fn subject(method: &str, who: &str) -> Option<PublisherSubject> {
+pub(crate) fn subject(method: &str, who: &str) -> Option<PublisherSubject> {
     let escaped = who.bytes().map(|byte| match byte {
         b'%' => "%25".to_owned(),
         byte if byte.is_ascii_graphic() => char::from(byte).to_string(),

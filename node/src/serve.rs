@@ -10,13 +10,14 @@ use crate::{
     events::EventStreams,
     faults,
     feed::Feed,
+    identity::Identities,
     issuance_log::IssuanceLog,
     issue::Desk,
     limits::Limits,
     listen::{self, PublicTls, PublicTlsError},
     metrics::Metrics,
     mirror::Mirrors,
-    outbound::{Outbound, SetUpError},
+    outbound::{Outbound, Outside, SetUpError},
     publisher_auth::PublisherAuth,
     rankings::Rankings,
     secret_files::{SecretError, SecretFiles},
@@ -132,6 +133,7 @@ pub(crate) async fn run(
     let outbound = Arc::new(outbound);
     let webhooks = Arc::new(open_webhooks(&metrics, outbound.clone(), desk.signing.clone())?);
     let teller = tokio::spawn(webhooks.clone().keep(replica.clone()));
+    let outside: Arc<dyn Outside> = outbound;
     let token_uses = Arc::new(TokenUses::default());
     let accountant = tokio::spawn(tell_token_uses(token_uses.clone(), replica.clone()));
     let api = Arc::new(Api {
@@ -142,7 +144,8 @@ pub(crate) async fn run(
         webhooks,
         token_uses: token_uses.clone(),
         replays: Replays::default(),
-        publisher_auth: PublisherAuth::new(&config.publisher_auth, outbound),
+        identities: Identities::new(outside.clone()),
+        publisher_auth: PublisherAuth::new(&config.publisher_auth, outside),
         replica: replica.clone(),
         metrics,
         limits: limits.clone(),
@@ -178,6 +181,7 @@ pub(crate) async fn run(
     feeder.abort();
     follower.abort();
     teller.abort();
+    accountant.abort();
     rereader.abort();
     catching_up.abort();
     certifier.abort();

@@ -230,10 +230,11 @@ pub(crate) fn check_size(command: &Command) -> Result<(), ProposeError> {
 /// Whether a proposal of `by` may be sent by the node `from`.
 ///
 /// A node speaks for itself alone. The leader's own housekeeping never comes over the wire, and the cluster
-/// secret has a path of its own. A token may travel, and so may a publisher's grant: the state machine judges both.
+/// secret has a path of its own. A token may travel, and so may what was granted to a publisher or by an
+/// identity provider's token: the state machine judges all of them.
 pub(crate) fn may_travel(by: &Principal, from: u64) -> Result<(), String> {
     match by {
-        Principal::Token(_) | Principal::Publisher(_) => Ok(()),
+        Principal::Token(_) | Principal::Publisher(_) | Principal::Oidc(_) => Ok(()),
         Principal::Node(NodeId(node)) if *node == from => Ok(()),
         Principal::Node(_) => Err("a node proposes only in its own name".into()),
         Principal::ClusterSecret => Err("the cluster secret is proven at the leader itself".into()),

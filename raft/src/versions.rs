@@ -57,7 +57,7 @@ pub(crate) fn misfit<'a>(
 /// The release since which programs know such an entry; `None` for what all of them do.
 fn since(by: &Principal, command: &Command) -> Option<Release> {
     match (by, command) {
-        (Principal::Publisher(_), _)
+        (Principal::Publisher(_) | Principal::Oidc(_), _)
         | (
             _,
             Command::BeginIncarnation { .. }
@@ -69,7 +69,9 @@ fn since(by: &Principal, command: &Command) -> Option<Release> {
             | Command::ChangeWebhook { .. }
             | Command::RemoveWebhook(_)
             | Command::WebhookDelivered { .. }
-            | Command::NoteTokenUses(_),
+            | Command::NoteTokenUses(_)
+            | Command::PutIdentityProvider { .. }
+            | Command::RemoveIdentityProvider(_),
         ) => Some(Release { major: 0, minor: 2 }),
         _ => None,
     }

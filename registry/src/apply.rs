@@ -31,7 +31,7 @@ impl Registry {
     fn checkpoint(&self, by: &Principal) -> Result<Outcome, Rejection> {
         match by {
             Principal::System | Principal::Node(_) => Ok(Outcome::Done),
-            Principal::Token(_) | Principal::Publisher(_) | Principal::ClusterSecret => {
+            Principal::Token(_) | Principal::Publisher(_) | Principal::Oidc(_) | Principal::ClusterSecret => {
                 self.require(by, Right::Operate).map(|()| Outcome::Done)
             }
         }
@@ -88,6 +88,8 @@ impl Registry {
                 self.webhook_delivered(by, id, *of, *to, *failing)
             }
             Command::NoteTokenUses(uses) => self.note_token_uses(by, uses),
+            Command::PutIdentityProvider { id, settings } => self.put_identity_provider(by, id, settings),
+            Command::RemoveIdentityProvider(id) => self.remove_identity_provider(by, id),
         }
     }
 }

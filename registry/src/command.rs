@@ -1,9 +1,10 @@
 //! What can be asked of the registry.
 
 use crate::{
-    Act, ClientId, Kid, MirrorId, MirrorSettings, MirrorStep, Namespace, NewToken, NodeId, Principal,
-    PublicKey, RequestKey, SecretFingerprint, ServerJson, ServerName, SettingsPatch, Status, Subject, Tenant,
-    TenantId, Timestamp, TokenId, Version, WebhookId, WebhookSettings,
+    Act, ClientId, IdentityProviderId, Kid, MirrorId, MirrorSettings, MirrorStep, Namespace, NewToken,
+    NodeId, Principal, ProviderSettings, PublicKey, RequestKey, SecretFingerprint, ServerJson, ServerName,
+    SettingsPatch, Status, Subject, Tenant, TenantId, Timestamp, TokenId, Version, WebhookId,
+    WebhookSettings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -116,6 +117,10 @@ pub enum Command {
     WebhookDelivered { id: WebhookId, of: u64, to: u64, failing: bool },
     /// A node tells when tokens were last used there.
     NoteTokenUses(Vec<(TokenId, Timestamp)>),
+    /// Believe an identity provider, or change what its tokens make of their bearers.
+    PutIdentityProvider { id: IdentityProviderId, settings: ProviderSettings },
+    /// Believe an identity provider no more.
+    RemoveIdentityProvider(IdentityProviderId),
 }
 
 impl Command {
@@ -157,6 +162,8 @@ impl Command {
             Self::RemoveWebhook(_) => "remove_webhook",
             Self::WebhookDelivered { .. } => "webhook_delivered",
             Self::NoteTokenUses(_) => "note_token_uses",
+            Self::PutIdentityProvider { .. } => "put_identity_provider",
+            Self::RemoveIdentityProvider(_) => "remove_identity_provider",
         }
     }
 
@@ -204,6 +211,9 @@ impl Command {
             | Self::ChangeWebhook { id, .. }
             | Self::RemoveWebhook(id)
             | Self::WebhookDelivered { id, .. } => format!("webhook/{id}"),
+            Self::PutIdentityProvider { id, .. } | Self::RemoveIdentityProvider(id) => {
+                format!("identity-provider/{id}")
+            }
             Self::NoteTokenUses(uses) => format!("tokens/{}", uses.len()),
         }
     }

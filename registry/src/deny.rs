@@ -30,6 +30,8 @@ impl Command {
             | Self::RevokeKey { .. }
             | Self::DrainNode(_)
             | Self::LeaveRoster(_)
+            | Self::PutIdentityProvider { .. }
+            | Self::RemoveIdentityProvider(_)
             | Self::BeginIncarnation { .. } => true,
             Self::Bootstrap(_)
             | Self::Publish(_)

@@ -18,6 +18,7 @@ mod event;
 mod fingerprint;
 mod given_up;
 mod glob;
+mod identity_provider;
 mod incarnation;
 mod mirror;
 mod moderation;
@@ -57,11 +58,15 @@ pub use event::{Change, Event};
 pub use fingerprint::{FingerprintError, SecretFingerprint};
 pub use given_up::GivenUp;
 pub use glob::{Glob, GlobError};
+pub use identity_provider::{
+    IdentityProvider, OidcGrant, ProviderSettings, RoleRule, SigningAlgorithm, TenantRule,
+};
 pub use incarnation::{FIRST_INCARNATION, Hold, LAST_INCARNATION};
 pub use mirror::{Mirror, MirrorPass, MirrorProgress, MirrorSettings, MirrorStep, Mirrored};
 pub use moderation::{Act, Moderation, Standing, Subject};
 pub use name::{
-    ClientId, IdError, MirrorId, NameError, Namespace, RefError, ServerName, ServerRef, TenantId, WebhookId,
+    ClientId, IdError, IdentityProviderId, MirrorId, NameError, Namespace, RefError, ServerName, ServerRef,
+    TenantId, WebhookId,
 };
 pub use namespace::NamespaceRecord;
 pub use outcome::{Outcome, Rejection};

@@ -106,7 +106,7 @@ pub enum NameError {
     Name(String),
 }
 
-/// Why a text is no id of a client, a tenant, a mirror or a webhook.
+/// Why a text is no id of a client, a tenant, a mirror, a webhook or an identity provider.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is no id: use 1 to 63 lower-case letters, digits, `.` and `-`, beginning with a letter or digit"
@@ -144,6 +144,11 @@ text_type! {
 text_type! {
     /// The id of a webhook: who is told of what is done.
     WebhookId, IdError, check_id
+}
+
+text_type! {
+    /// The id of an identity provider.
+    IdentityProviderId, IdError, check_id
 }
 
 impl ServerName {

@@ -1,8 +1,8 @@
 //! What comes of an entry: the same on every replica, refusals included.
 
 use crate::{
-    Act, ClientId, KeyState, Kid, MirrorId, Mirrored, NodeId, Right, Subject, TenantId, Timestamp, TokenId,
-    WebhookId,
+    Act, ClientId, IdentityProviderId, KeyState, Kid, MirrorId, Mirrored, NodeId, Right, Subject, TenantId,
+    Timestamp, TokenId, WebhookId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -175,6 +175,9 @@ pub enum Rejection {
     /// There is one of this id.
     #[error("there is a webhook {0} already: change it, or take another id")]
     WebhookExists(WebhookId),
+    /// No such identity provider.
+    #[error("there is no identity provider {0}")]
+    IdentityProviderNotFound(IdentityProviderId),
 }
 
 impl Rejection {
@@ -219,6 +222,7 @@ impl Rejection {
             Self::MirrorNotFound(_) => "mirror_not_found",
             Self::WebhookNotFound(_) => "webhook_not_found",
             Self::WebhookExists(_) => "webhook_exists",
+            Self::IdentityProviderNotFound(_) => "identity_provider_not_found",
         }
     }
 }

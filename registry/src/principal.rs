@@ -1,6 +1,6 @@
 //! Who acts, and what each role may do.
 
-use crate::{ClientId, Glob, Namespace, NodeId, PublisherGrant, TenantId, TokenId};
+use crate::{ClientId, Glob, Namespace, NodeId, OidcGrant, PublisherGrant, TenantId, TokenId};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -20,6 +20,8 @@ pub enum Principal {
     System,
     /// The bearer of a publisher token, which a node has signed for minutes.
     Publisher(PublisherGrant),
+    /// Whom an identity provider's token names.
+    Oidc(OidcGrant),
 }
 
 impl fmt::Display for Principal {
@@ -30,6 +32,7 @@ impl fmt::Display for Principal {
             Self::ClusterSecret => f.write_str("cluster-secret"),
             Self::System => f.write_str("system"),
             Self::Publisher(grant) => write!(f, "publisher/{}", grant.subject()),
+            Self::Oidc(grant) => write!(f, "{}", grant.subject),
         }
     }
 }

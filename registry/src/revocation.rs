@@ -45,6 +45,12 @@ impl Registry {
             Command::UpdateSettings(patch) if patch.governed == Some(Governed::Verified) => {
                 self.unverified().into_iter().map(Subject::Namespace).collect()
             }
+            // What was granted by former settings counts no more, whatever the new ones say.
+            Command::PutIdentityProvider { id, settings } => {
+                let changes = self.identity_provider(id).is_some_and(|former| former.settings != *settings);
+                if changes { self.owed_to(id).into_iter().collect() } else { Vec::new() }
+            }
+            Command::RemoveIdentityProvider(id) => self.owed_to(id).into_iter().collect(),
             // What they forbid hangs on the key: see `Registry::dead_keys`.
             Command::RevokeKey { .. }
             | Command::DrainNode(_)

@@ -1,8 +1,8 @@
 //! Servers, their immutable versions and the publisher's own status.
 
 use crate::{
-    Change, Imported, KeptServerJson, Mirrored, Namespace, Outcome, Principal, Registry, Rejection, Right, ServerJson,
-    ServerName, Subject, Timestamp, Version, Versions, snapshot,
+    Change, Imported, KeptServerJson, Mirrored, Namespace, Outcome, Principal, Registry, Rejection, Right,
+    ServerJson, ServerName, Subject, Timestamp, Version, Versions, snapshot,
 };
 use serde::{Deserialize, Serialize};
 use std::{str::FromStr, sync::Arc};

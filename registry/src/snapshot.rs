@@ -3,9 +3,10 @@
 //! Records come in a fixed order with every map in key order, so that equal states give equal bytes.
 
 use crate::{
-    AuditRecord, Change, Client, ClientId, FIRST_INCARNATION, GivenUp, Hold, Kid, Member, Mirror, MirrorId,
-    Moderation, Namespace, NamespaceRecord, NodeId, Published, Registry, SecretFingerprint, ServerName,
-    Settings, SigningKey, Subject, Tenant, TenantId, Timestamp, Token, TokenId, Version, Webhook, WebhookId,
+    AuditRecord, Change, Client, ClientId, FIRST_INCARNATION, GivenUp, Hold, IdentityProvider,
+    IdentityProviderId, Kid, Member, Mirror, MirrorId, Moderation, Namespace, NamespaceRecord, NodeId,
+    Published, Registry, SecretFingerprint, ServerName, Settings, SigningKey, Subject, Tenant, TenantId,
+    Timestamp, Token, TokenId, Version, Webhook, WebhookId,
     mirror::Origin,
     remote_claim::{TemplateClaim, TemplateKey},
     request_key::{Answered, Asked},
@@ -20,8 +21,8 @@ use std::sync::Arc;
 ///
 /// - 3: the first that was released.
 /// - 4: as 3, and the cluster secrets that were given up, the incarnation unless it is the first, why nothing is
-///   issued, the mirrors, what was taken over by them, what entries for many versions did, the webhooks, and when tokens
-///   were last used.
+///   issued, the mirrors, what was taken over by them, what entries for many versions did, the webhooks, when tokens were
+///   last used, and the identity providers.
 pub const VERSION: u16 = 4;
 
 /// The oldest form that is read.
@@ -105,6 +106,7 @@ enum Record {
     Changes(u64, Arc<Vec<Change>>),
     Webhook(WebhookId, Arc<Webhook>),
     TokenUse(TokenId, Timestamp),
+    IdentityProvider(IdentityProviderId, Arc<IdentityProvider>),
 }
 
 /// The form in which `registry` is written.
@@ -113,7 +115,9 @@ pub fn form(registry: &Registry) -> u16 {
     let mirrors_nothing = registry.mirrors.is_empty() && registry.origins.is_empty();
     let lists_nothing = registry.given_up.is_empty() && registry.changes.is_empty();
     let tells_nothing = registry.webhooks.is_empty() && registry.token_uses.is_empty();
-    if is_first && mirrors_nothing && lists_nothing && tells_nothing { OLDEST } else { VERSION }
+    let believes_none = registry.identity_providers.is_empty();
+    let says_less = is_first && mirrors_nothing && lists_nothing && tells_nothing && believes_none;
+    if says_less { OLDEST } else { VERSION }
 }
 
 /// The records of `registry`, in their fixed order.
@@ -165,6 +169,9 @@ fn all(registry: &Registry) -> impl Iterator<Item = Record> + '_ {
         .chain(registry.webhooks.iter().map(|(k, v)| Record::Webhook(k.clone(), v.clone())))
         .chain(registry.changes.iter().map(|(index, v)| Record::Changes(*index, v.clone())))
         .chain(registry.token_uses.iter().map(|(k, v)| Record::TokenUse(k.clone(), *v)))
+        .chain(
+            registry.identity_providers.iter().map(|(k, v)| Record::IdentityProvider(k.clone(), v.clone())),
+        )
         .chain(registry.audit.iter().map(|chained| Record::Audit(chained.record.clone())))
 }
 
@@ -222,6 +229,7 @@ impl Builder {
             Record::Webhook(k, v) => drop(registry.webhooks.insert(k, v)),
             Record::Changes(index, v) => registry.restore_changes(index, Arc::unwrap_or_clone(v)),
             Record::TokenUse(k, v) => drop(registry.token_uses.insert(k, v)),
+            Record::IdentityProvider(k, v) => drop(registry.identity_providers.insert(k, v)),
             Record::Audit(record) => registry.chain(record),
         }
     }

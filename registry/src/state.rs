@@ -1,9 +1,10 @@
 //! The registry as a value.
 
 use crate::{
-    Chained, Change, Client, ClientId, FIRST_INCARNATION, GivenUp, Hold, Kid, Member, Mirror, MirrorId,
-    Moderation, Namespace, NamespaceRecord, NodeId, SecretFingerprint, Server, ServerName, Settings,
-    SigningKey, Subject, Tenant, TenantId, Timestamp, Token, TokenId, Version, Webhook, WebhookId,
+    Chained, Change, Client, ClientId, FIRST_INCARNATION, GivenUp, Hold, IdentityProvider,
+    IdentityProviderId, Kid, Member, Mirror, MirrorId, Moderation, Namespace, NamespaceRecord, NodeId,
+    SecretFingerprint, Server, ServerName, Settings, SigningKey, Subject, Tenant, TenantId, Timestamp, Token,
+    TokenId, Version, Webhook, WebhookId,
     mirror::Origin,
     remote_claim::Claims,
     request_key::{Answered, Asked},
@@ -41,6 +42,7 @@ pub struct Registry {
     pub(crate) tokens: OrdMap<TokenId, Arc<Token>>,
     /// As nodes have told.
     pub(crate) token_uses: OrdMap<TokenId, Timestamp>,
+    pub(crate) identity_providers: OrdMap<IdentityProviderId, Arc<IdentityProvider>>,
     pub(crate) keys: OrdMap<Kid, Arc<SigningKey>>,
     pub(crate) roster: OrdMap<NodeId, Arc<Member>>,
     /// Nodes that were removed: their ids are never used again.
@@ -83,6 +85,7 @@ impl Default for Registry {
             tenants_with_budget: 0,
             tokens: OrdMap::new(),
             token_uses: OrdMap::new(),
+            identity_providers: OrdMap::new(),
             keys: OrdMap::new(),
             roster: OrdMap::new(),
             departed: OrdSet::new(),

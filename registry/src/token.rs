@@ -227,6 +227,7 @@ impl Registry {
         match credential {
             Credential::Token(presented) => self.bearer_of(presented, now),
             Credential::Key(proof) => self.holder_of(proof, now),
+            Credential::Oidc(grant) => self.vouched_for(grant, now),
         }
     }
 
@@ -250,6 +251,7 @@ impl Registry {
                 token.map(|token| self.caller(token))
             }
             Principal::Publisher(grant) => self.granted(grant, self.at),
+            Principal::Oidc(grant) => self.vouched_for(grant, self.at),
             Principal::Node(_) | Principal::ClusterSecret | Principal::System => None,
         };
         caller.ok_or(Rejection::Unauthenticated)

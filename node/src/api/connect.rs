@@ -174,11 +174,7 @@ async fn answer(
     headers: &HeaderMap,
     body: Result<Json<ConnectBody>, Problem>,
 ) -> Result<Answered, Problem> {
-    let Ok(credential) = auth::credential(headers) else {
-        api.limits.guess(from.0)?;
-        return Err(Problem::unauthenticated());
-    };
-    let credential = credential.ok_or_else(Problem::unauthenticated)?;
+    let credential = auth::credential(api, from, headers).await?.ok_or_else(Problem::unauthenticated)?;
     // Before anything is asked of others: what nobody here knows may be a guess.
     if api.replica.state().authenticate(&credential, clock::now()).is_none() {
         api.limits.guess(from.0)?;

@@ -175,7 +175,7 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new().route("/v1/audit", get(answer));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Session::new(Client::builder().nodes([url]).build().unwrap(), Output::Table)
+        Session::new(Client::builder().nodes([url]).build().unwrap(), Output::Table, true)
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::session::Session;
 use super::{Failure, Output, secret_file};
-use crate::publisher_token;
+use crate::oidc;
 use hapi_client::{Builder, Client};
 use hapi_registry_state::PresentedToken;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub(crate) struct Remote {
         default_value = "http://127.0.0.1:8080"
     )]
     pub(crate) nodes: Vec<String>,
-    /// The file with the API token; else HAPI_TOKEN, else the file that HAPI_TOKEN_FILE names. A token is
+    /// The file with the API token, or with a token of an identity provider; else HAPI_TOKEN, else the file that HAPI_TOKEN_FILE names. A token is
     /// never an argument itself, because everybody on the machine can read the arguments of a process
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
@@ -46,18 +46,20 @@ impl Remote {
     /// A node that is no URL, or a token file that cannot be read or holds no token.
     pub(crate) fn session(&self) -> Result<Session, Failure> {
         let builder = trusting(self.ca.as_deref())?.nodes(&self.nodes).timeout(TIMEOUT);
-        let builder = match self.token()? {
+        let token = self.token()?;
+        let names_requests = token.as_deref().is_none_or(|text| text.parse::<PresentedToken>().is_ok());
+        let builder = match token {
             Some(token) => builder.credential(token),
             None => builder,
         };
-        Ok(Session::new(builder.build()?, self.output))
+        Ok(Session::new(builder.build()?, self.output, names_requests))
     }
 
     /// The token, if there is one. It is checked before it goes anywhere: a wrong file name must not send
     /// what happens to be in that file across the network.
     pub(crate) fn token(&self) -> Result<Option<String>, Failure> {
         let Some(text) = self.token_text(|name| std::env::var(name).ok())? else { return Ok(None) };
-        if publisher_token::has_form(&text) {
+        if oidc::has_form(&text) {
             return Ok(Some(text));
         }
         text.parse::<PresentedToken>()

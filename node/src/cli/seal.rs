@@ -154,7 +154,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        (Session::new(Client::builder().nodes([url]).build().unwrap(), Output::Table), script)
+        (Session::new(Client::builder().nodes([url]).build().unwrap(), Output::Table, true), script)
     }
 
     fn pending() -> (u16, Value) {

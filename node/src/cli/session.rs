@@ -16,11 +16,13 @@ const REST: Duration = Duration::from_secs(1);
 pub(crate) struct Session {
     client: Client,
     output: Output,
+    /// Whether the caller's token is one by whose id nodes remember what its requests were called.
+    names_requests: bool,
 }
 
 impl Session {
-    pub(super) fn new(client: Client, output: Output) -> Self {
-        Self { client, output }
+    pub(super) fn new(client: Client, output: Output, names_requests: bool) -> Self {
+        Self { client, output, names_requests }
     }
 
     /// The client itself, for what is more than a request.
@@ -45,7 +47,8 @@ impl Session {
     }
 
     /// Sends an act of governance, again if it is not known whether it was done: it has a key, and is done once
-    /// at most. The node may hold back its answer for `wait` seconds, until every node is bound.
+    /// at most. Without a key it is sent once. The node may hold back its answer for `wait` seconds, until every node is
+    /// bound.
     pub(super) async fn write(
         &self,
         method: Method,
@@ -53,10 +56,12 @@ impl Session {
         body: Option<Value>,
         wait: u64,
     ) -> Result<Value, Failure> {
-        let extras = Extras { idempotency_key: Some(random_key()), wait_seconds: Some(wait) };
+        let key = self.names_requests.then(random_key);
+        let tries = if key.is_some() { WRITE_TRIES } else { 1 };
+        let extras = Extras { idempotency_key: key, wait_seconds: Some(wait) };
         let send = || self.client.request_with(method.clone(), path, body.clone(), &extras);
         let mut answer = send().await;
-        for _ in 1..WRITE_TRIES {
+        for _ in 1..tries {
             if !matches!(answer, Err(ApiError::OutcomeUnknown(_))) {
                 break;
             }

@@ -85,6 +85,10 @@ fn the_verbs_are_those_that_are_documented() {
     tokens list
     tokens show
     tokens revoke
+    identity-providers put
+    identity-providers list
+    identity-providers show
+    identity-providers remove
     clients put
     clients list
     clients show

@@ -116,6 +116,7 @@ fn word(code: &str) -> (StatusCode, &'static str) {
         "no_serving_lease"
         | "issuance_log_unavailable"
         | "server_unavailable"
+        | "identity_provider_unavailable"
         | "no_leader"
         | "outcome_unknown" => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
         _ => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),

@@ -2,8 +2,9 @@
 
 use crate::world::{Draft, document, presented, public_key};
 use hapi_registry_state::{
-    Act, Command, Entry, NewToken, NodeId, PresentedToken, Principal, PublicKey, Role, ServerJson,
-    ServerName, Subject, Tenant, Timestamp, Version,
+    Act, Command, Entry, NewToken, NodeId, OidcGrant, PresentedToken, Principal, ProviderSettings, PublicKey,
+    Role, RoleRule, ServerJson, ServerName, SigningAlgorithm, Subject, Tenant, TenantRule, Timestamp,
+    Version,
 };
 use std::sync::LazyLock;
 
@@ -15,6 +16,8 @@ pub(crate) const NAMESPACES: [&str; 2] = ["a.x", "b.y"];
 pub(crate) const VERSIONS: [&str; 6] = ["1.0.0", "1.1.0", "v1.1.0", "2.0.0-rc.1", "nightly", "dusk"];
 pub(crate) const CLIENTS: [&str; 3] = ["c0", "c1", "c2"];
 pub(crate) const TENANTS: [&str; 2] = ["t0", "t1"];
+/// Identity providers: the prelude makes the first one.
+pub(crate) const PROVIDERS: [&str; 2] = ["i0", "i1"];
 /// The values of the one placeholder; the empty one leaves it to the default.
 pub(crate) const VALUES: [&str; 4] = ["", "p", "q", "r/s"];
 
@@ -119,6 +122,43 @@ pub(crate) fn new_token(number: usize, expires_at: Option<Timestamp>) -> NewToke
     }
 }
 
+/// What a provider may be like: it speaks for the clients that the globs name, of one tenant or of any.
+pub(crate) fn settings(claim: &str, tenant: Option<TenantRule>) -> ProviderSettings {
+    let rule = |role: Role| RoleRule {
+        claim: claim.into(),
+        value: role.as_str().into(),
+        role,
+        namespaces: if role == Role::Publisher { vec!["a.x".parse().unwrap()] } else { Vec::new() },
+    };
+    ProviderSettings {
+        issuer: format!("https://idp.example{claim}"),
+        audience: "registry".into(),
+        algorithms: vec![SigningAlgorithm::Es256],
+        jwks_url: None,
+        roles: Role::ALL.map(rule).to_vec(),
+        client_claim: "client_id".into(),
+        clients: vec!["c*".parse().unwrap()],
+        tenant,
+    }
+}
+
+/// What a provider's token would grant until then, if the settings that are of the entry `of` still stood.
+pub(crate) fn grant(provider: &str, of: u64, role: Role, client: &str, expires_at: Timestamp) -> OidcGrant {
+    OidcGrant {
+        provider: provider.parse().unwrap(),
+        of,
+        subject: format!("oidc:{provider}/{client}").parse().unwrap(),
+        role,
+        client: (role == Role::Client).then(|| client.parse().unwrap()),
+        tenant: Some(TENANTS[0].parse().unwrap()),
+        namespaces: if role == Role::Publisher { vec!["a.x".parse().unwrap()] } else { Vec::new() },
+        expires_at,
+    }
+}
+
+/// The entry of the prelude that makes the first provider.
+pub(crate) const PROVIDED: u64 = 4;
+
 /// Something to take away: a server under each name, at each kind of URL, of which some are vouched for, and clients
 /// with keys.
 pub(crate) fn stock() -> Vec<Entry> {
@@ -148,6 +188,11 @@ pub(crate) fn prelude() -> &'static [Entry] {
             let put = Command::PutTenant { id: tenant.parse().unwrap(), tenant: Tenant::default() };
             entries.push(entry(root(), put));
         }
+        let settings = settings("/roles", None);
+        entries.push(entry(
+            root(),
+            Command::PutIdentityProvider { id: PROVIDERS[0].parse().unwrap(), settings },
+        ));
         entries.extend((1..MADE).map(|number| entry(root(), Command::CreateToken(new_token(number, None)))));
         for node in [1_u64, 2] {
             let (key, by) = (&KEYS[node as usize], || Principal::Node(NodeId(node)));

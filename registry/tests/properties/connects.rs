@@ -1,9 +1,11 @@
 //! Every connect that the cast can ask for.
 
-use crate::cast::{CLIENTS, KEYS, TOKEN_POOL, VALUES, VERSIONS, names, token, version};
+use crate::cast::{
+    CLIENTS, KEYS, PROVIDED, PROVIDERS, TOKEN_POOL, VALUES, VERSIONS, grant, names, token, version,
+};
 use hapi_registry_state::{
-    ConnectRequest, Credential, Decision, Issuer, KeyProof, NodeId, PresentedToken, Refusal, Registry,
-    ServerRef, Timestamp,
+    ConnectRequest, Credential, Decision, Issuer, KeyProof, NodeId, OidcGrant, PresentedToken, Refusal,
+    Registry, Role, ServerRef, Timestamp,
 };
 
 /// One connect and what came of it.
@@ -54,7 +56,11 @@ fn ask(registry: &Registry, credential: Credential, request: ConnectRequest, iss
 }
 
 fn credentials(registry: &Registry) -> Vec<Credential> {
-    tokens().into_iter().map(Credential::Token).chain(proofs(registry).map(Credential::Key)).collect()
+    let tokens = tokens().into_iter().map(Credential::Token);
+    tokens
+        .chain(proofs(registry).map(Credential::Key))
+        .chain(grants(registry).map(Credential::Oidc))
+        .collect()
 }
 
 /// Of clients that may have a key or not (any more), one that has ended, and one of a client that nobody made.
@@ -67,6 +73,25 @@ fn proofs(registry: &Registry) -> impl Iterator<Item = KeyProof> {
     };
     [proof(CLIENTS[0], 0, 1), proof(CLIENTS[1], 2, 1), proof(CLIENTS[0], 0, 0), proof("nobody", 0, 1)]
         .into_iter()
+}
+
+/// By each provider, for two clients; one that has ended, one by former settings, one for nobody that is known.
+fn grants(registry: &Registry) -> impl Iterator<Item = OidcGrant> {
+    let (now, later) = (registry.at(), registry.at().plus_seconds(1));
+    let of = |provider: &str| {
+        registry.identity_provider(&provider.parse().unwrap()).map_or(PROVIDED, |provider| provider.index)
+    };
+    let of = [of(PROVIDERS[0]), of(PROVIDERS[1])];
+    [
+        grant(PROVIDERS[0], of[0], Role::Client, CLIENTS[0], later),
+        grant(PROVIDERS[0], of[0], Role::Client, CLIENTS[1], later),
+        grant(PROVIDERS[1], of[1], Role::Client, CLIENTS[1], later),
+        grant(PROVIDERS[0], of[0], Role::Client, CLIENTS[0], now),
+        grant(PROVIDERS[0], of[0] + 1, Role::Client, CLIENTS[0], later),
+        grant(PROVIDERS[0], of[0], Role::Client, "cnobody", later),
+        grant(PROVIDERS[0], of[0], Role::Operator, CLIENTS[0], later),
+    ]
+    .into_iter()
 }
 
 /// Clients' tokens, two of other roles, and one with a right id and a wrong secret.

@@ -2,7 +2,8 @@
 
 use crate::{cases, set, strategy};
 use hapi_registry_state::{
-    Command, Entry, Kid, Outcome, Principal, Registry, Rejection, Role, Settings, SigningKey, snapshot,
+    Command, Credential, Entry, Kid, Outcome, Principal, Registry, Rejection, Role, Settings, SigningKey,
+    snapshot,
 };
 use proptest::prelude::*;
 
@@ -57,10 +58,23 @@ fn may(registry: &Registry, Entry { at, by, command, .. }: &Entry) -> bool {
         Principal::Token(id) => registry.tokens().find(|(other, _)| *other == id).map(|(_, token)| token),
         _ => None,
     };
+    let vouched_for = |role| {
+        let Principal::Oidc(grant) = by else { return false };
+        let provider = registry.identity_providers().find(|(id, _)| **id == grant.provider);
+        // The cast's clients that providers speak for are known to all sequences, if the tenant is right.
+        let as_client = || registry.authenticate(&Credential::Oidc(grant.clone()), now).is_some();
+        grant.role == role
+            && now < grant.expires_at
+            && provider.is_some_and(|(_, provider)| provider.index == grant.of)
+            && (role != Role::Client || as_client())
+    };
     let live = |role| {
-        token.is_some_and(|token| {
-            token.role == role && token.revoked_at.is_none() && token.expires_at.is_none_or(|end| now < end)
-        })
+        vouched_for(role)
+            || token.is_some_and(|token| {
+                token.role == role
+                    && token.revoked_at.is_none()
+                    && token.expires_at.is_none_or(|end| now < end)
+            })
     };
     let publishes = |namespace: hapi_registry_state::Namespace| {
         let covers =
@@ -71,6 +85,7 @@ fn may(registry: &Registry, Entry { at, by, command, .. }: &Entry) -> bool {
                     |(kid, key): (&Kid, &SigningKey)| kid == grant.kid() && key.state.as_str() != "revoked";
                 registry.keys().any(counts) && now < grant.expires_at() && covers(grant.namespaces())
             }
+            Principal::Oidc(grant) => live(Role::Publisher) && covers(&grant.namespaces),
             _ => live(Role::Publisher) && token.is_some_and(|token| covers(&token.namespaces)),
         }
     };

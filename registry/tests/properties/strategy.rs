@@ -1,13 +1,14 @@
 //! Sequences of entries: any command by any principal, though most often by one who may.
 
 use crate::cast::{
-    BEGIN, CLIENTS, DOCUMENTS, KEYS, MADE, NAMES, NAMESPACES, TENANTS, TITLED, TOKEN_POOL, VERSIONS,
-    new_token, token, version,
+    BEGIN, CLIENTS, DOCUMENTS, KEYS, MADE, NAMES, NAMESPACES, PROVIDED, PROVIDERS, TENANTS, TITLED,
+    TOKEN_POOL, VERSIONS, grant, new_token, settings as settings_of, token, version,
 };
 use hapi_registry_state::{
-    Act, Command, Entry, Governed, Imported, Kid, MirrorId, MirrorPass, MirrorProgress, MirrorSettings,
-    MirrorStep, NodeId, Principal, PublisherGrant, RequestKey, SecretFingerprint, ServerJson, ServerName,
-    SettingsPatch, Status, Subject, Tenant, Timestamp, TokenId, Version, WebhookId, WebhookSettings,
+    Act, Command, Entry, Governed, IdentityProviderId, Imported, Kid, MirrorId, MirrorPass, MirrorProgress,
+    MirrorSettings, MirrorStep, NodeId, Principal, PublisherGrant, RequestKey, Role, SecretFingerprint,
+    ServerJson, ServerName, SettingsPatch, Status, Subject, Tenant, TenantRule, Timestamp, TokenId, Version,
+    WebhookId, WebhookSettings,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -47,6 +48,8 @@ fn denial() -> impl Strategy<Value = Command> {
         4 => forbid(),
         2 => set_status(),
         2 => token_id().prop_map(Command::RevokeToken),
+        2 => put_provider(),
+        2 => provider_id().prop_map(Command::RemoveIdentityProvider),
         2 => put_client(),
         3 => put_tenant(),
         1 => namespace().prop_map(|namespace| Command::PutNamespace { namespace, private: true }),
@@ -115,8 +118,19 @@ fn any_grant() -> impl Strategy<Value = Principal> {
     (0..KEYS.len(), globs, 0..7_200_u64).prop_map(|(key, globs, seconds)| by_grant(key, globs, seconds))
 }
 
+/// Whom a provider's token names: mostly by settings that have stood at some time, until some time.
+fn any_oidc() -> impl Strategy<Value = Principal> {
+    let of = prop_oneof![6 => Just(PROVIDED), 1 => 0..100_u64];
+    (select(&PROVIDERS[..]), of, select(&Role::ALL[..]), 0..14_400_u64).prop_map(
+        |(provider, of, role, seconds)| {
+            Principal::Oidc(grant(provider, of, role, CLIENTS[0], BEGIN.plus_seconds(seconds)))
+        },
+    )
+}
+
 fn anyone() -> impl Strategy<Value = Principal> {
     prop_oneof![
+        3 => any_oidc(),
         3 => any_grant(),
         6 => (0..TOKEN_POOL.len()).prop_map(by_token),
         2 => (1_u64..5).prop_map(|node| Principal::Node(NodeId(node))),
@@ -155,6 +169,8 @@ fn command() -> impl Strategy<Value = Command> {
         8 => mirror(),
         4 => webhook(),
         1 => token_uses(),
+        2 => put_provider(),
+        1 => provider_id().prop_map(Command::RemoveIdentityProvider),
     ]
 }
 
@@ -176,6 +192,22 @@ fn webhook() -> impl Strategy<Value = Command> {
         3 => (id(), 0..100_u64, 0..100_u64, any::<bool>())
             .prop_map(|(id, of, to, failing)| Command::WebhookDelivered { id, of, to, failing }),
     ]
+}
+
+fn provider_id() -> impl Strategy<Value = IdentityProviderId> {
+    select(&PROVIDERS[..]).prop_map(|id| id.parse().unwrap())
+}
+
+/// Often the same again, now and then what cannot be.
+fn put_provider() -> impl Strategy<Value = Command> {
+    let tenant = prop_oneof![
+        2 => Just(None),
+        1 => select(&TENANTS[..]).prop_map(|id| Some(TenantRule::Fixed(id.parse().unwrap()))),
+        1 => Just(Some(TenantRule::Claim("tenant".into()))),
+    ];
+    (provider_id(), select(&["/roles", "/groups", ""][..]), tenant).prop_map(|(id, claim, tenant)| {
+        Command::PutIdentityProvider { id, settings: settings_of(claim, tenant) }
+    })
 }
 
 /// Of any tokens, known or not, at any time, far ahead too.

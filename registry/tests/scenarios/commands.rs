@@ -6,8 +6,9 @@ use crate::{
     world::{Draft, document, public_key},
 };
 use hapi_registry_state::{
-    Act, Command, Governed, Imported, Kid, MirrorId, MirrorPass, MirrorProgress, MirrorSettings, MirrorStep,
-    NewToken, Role, ServerJson, ServerRef, SettingsPatch, Status, Subject, Tenant, WebhookSettings,
+    Act, Command, Glob, Governed, Imported, Kid, MirrorId, MirrorPass, MirrorProgress, MirrorSettings,
+    MirrorStep, NewToken, ProviderSettings, Role, RoleRule, ServerJson, ServerRef, SettingsPatch,
+    SigningAlgorithm, Status, Subject, Tenant, TenantRule, WebhookSettings,
 };
 use serde_json::Map;
 
@@ -17,6 +18,8 @@ pub(crate) fn read(stage: &mut Stage, verb: &str, line: &mut Line) -> Command {
         "bootstrap" => Command::Bootstrap(token(stage, line)),
         "token" => Command::CreateToken(token(stage, line)),
         "used" => used(stage, line),
+        "provider" => provider(line),
+        "no-provider" => Command::RemoveIdentityProvider(line.parsed()),
         "revoke-token" => Command::RevokeToken(stage.token(&line.word()).id),
         "client" => client(line),
         "tenant" => tenant(line),
@@ -61,6 +64,29 @@ fn token(stage: &mut Stage, line: &mut Line) -> NewToken {
         namespaces: parse_all(line.list("namespaces").unwrap_or_default()),
         expires_at: expires_in.map(|seconds| stage.now.plus_seconds(seconds)),
     }
+}
+
+/// `ID [issuer=] [audience=] roles= [clients=] [namespaces=] [tenant=] [tenant-claim=]`.
+fn provider(line: &mut Line) -> Command {
+    let id = line.parsed();
+    let namespaces: Vec<Glob> = parse_all(line.list("namespaces").unwrap_or_default());
+    let rule = |role: String| {
+        let role: Role = role.parse().unwrap();
+        let namespaces = if role == Role::Publisher { namespaces.clone() } else { Vec::new() };
+        RoleRule { claim: "groups".into(), value: role.to_string(), role, namespaces }
+    };
+    let fixed = line.option("tenant").map(|id| TenantRule::Fixed(id.parse().unwrap()));
+    let settings = ProviderSettings {
+        issuer: line.option("issuer").unwrap_or_else(|| "https://idp.example".into()),
+        audience: line.option("audience").unwrap_or_else(|| "registry".into()),
+        algorithms: vec![SigningAlgorithm::Rs256],
+        jwks_url: None,
+        roles: line.list("roles").unwrap_or_default().into_iter().map(rule).collect(),
+        client_claim: "client_id".into(),
+        clients: parse_all(line.list("clients").unwrap_or_default()),
+        tenant: fixed.or_else(|| line.option("tenant-claim").map(TenantRule::Claim)),
+    };
+    Command::PutIdentityProvider { id, settings }
 }
 
 /// `TOKEN [at=]`: it was used so long after the beginning, or now.

@@ -7,8 +7,8 @@ use crate::{
     world::{presented, public_key},
 };
 use hapi_registry_state::{
-    Command, Credential, Entry, KeyProof, Kid, NodeId, Outcome, PresentedToken, Principal, PublisherGrant,
-    Registry, Role, Timestamp, snapshot,
+    Command, Credential, Entry, IdentityProviderId, KeyProof, Kid, NodeId, OidcGrant, Outcome,
+    PresentedToken, Principal, PublisherGrant, Registry, Role, Timestamp, snapshot,
 };
 use std::collections::BTreeMap;
 
@@ -22,14 +22,15 @@ pub(crate) struct Stage {
     pub(crate) now: Timestamp,
     tokens: BTreeMap<String, PresentedToken>,
     grants: BTreeMap<String, PublisherGrant>,
+    shown: BTreeMap<String, OidcGrant>,
     /// The names that the script gives, by what stands for them in the registry.
     names: BTreeMap<String, String>,
 }
 
 impl Default for Stage {
     fn default() -> Self {
-        let (registry, tokens, grants) = Default::default();
-        Self { registry, now: BEGIN, tokens, grants, names: BTreeMap::new() }
+        let (registry, tokens, grants, shown) = Default::default();
+        Self { registry, now: BEGIN, tokens, grants, shown, names: BTreeMap::new() }
     }
 }
 
@@ -42,6 +43,7 @@ impl Stage {
             "from" => self.restart_world(line),
             "at" => self.advance(line),
             "grant" => self.grant(line),
+            "shows" => self.shows(line),
             "restore" => self.restore(line),
             "connect" => questions::connect(self, line),
             "list" => questions::list(self, line),
@@ -86,6 +88,26 @@ impl Stage {
         String::new()
     }
 
+    /// `shows NAME PROVIDER role= [client=] [tenant=] [namespaces=] lasts=`: whom a provider's token names from now on, by
+    /// the settings that the provider has at this moment.
+    fn shows(&mut self, mut line: Line) -> String {
+        let (name, provider): (String, IdentityProviderId) = (line.word(), line.parsed());
+        let globs = line.list("namespaces").unwrap_or_default();
+        let grant = OidcGrant {
+            of: self.registry.identity_provider(&provider).map_or(0, |provider| provider.index),
+            subject: format!("oidc:{provider}/{name}").parse().unwrap(),
+            provider,
+            role: line.option("role").unwrap().parse().unwrap(),
+            client: line.option("client").map(|id| id.parse().unwrap()),
+            tenant: line.option("tenant").map(|id| id.parse().unwrap()),
+            namespaces: globs.iter().map(|glob| glob.parse().unwrap()).collect(),
+            expires_at: self.now.plus_seconds(seconds(&line.option("lasts").unwrap())),
+        };
+        line.end();
+        self.shown.insert(name, grant);
+        String::new()
+    }
+
     /// Replaces the registry by what its snapshot says.
     fn restore(&mut self, line: Line) -> String {
         line.end();
@@ -115,6 +137,9 @@ impl Stage {
         if let Some(grant) = self.grants.get(name) {
             return Principal::Publisher(grant.clone());
         }
+        if let Some(grant) = self.shown.get(name) {
+            return Principal::Oidc(grant.clone());
+        }
         match (name, node(name)) {
             ("cluster-secret", _) => Principal::ClusterSecret,
             ("system", _) => Principal::System,
@@ -130,6 +155,9 @@ impl Stage {
 
     /// What the bearer of the token under a name presents. `forged-carol` knows carol's id, not her secret.
     pub(crate) fn credential(&self, name: &str) -> Credential {
+        if let Some(grant) = self.shown.get(name) {
+            return Credential::Oidc(grant.clone());
+        }
         Credential::Token(match name.strip_prefix("forged-") {
             Some(victim) => PresentedToken { id: self.token(victim).id, ..presented(name, Role::Client) },
             None => self.token(name),

@@ -112,6 +112,17 @@ fn put_fields(schemas: &mut Value) {
     field("NewWebhookBody", "id", text(ID));
     field("NewWebhookBody", "since", or_null(index()));
     field("WebhookBody", "skip_to", or_null(index()));
+    field("ProviderBody", "issuer", text("^https?://[^/?#]+"));
+    field("ProviderBody", "jwks_url", or_null(text("^https?://[^/?#]+")));
+    field(
+        "ProviderBody",
+        "algorithms",
+        json!({ "type": "array", "items": { "enum": ["RS256", "ES256", "EdDSA"] } }),
+    );
+    field("ProviderBody", "clients", list(GLOB));
+    field("ProviderBody", "tenant", or_null(text(ID)));
+    field("RuleBody", "role", json!({ "enum": ROLES }));
+    field("RuleBody", "namespaces", list(GLOB));
     field("MirrorBody", "url", text("^https?://[^?#]+$"));
     field("MirrorBody", "include", list(GLOB));
     field("MirrorBody", "exclude", list(GLOB));

@@ -7,7 +7,7 @@ use super::{
 use crate::{api::Api, auth, limits::Origin, problem::OAuthProblem};
 use axum::http::{HeaderMap, header};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use hapi_registry_state::{Caller, Credential, PresentedToken};
+use hapi_registry_state::{Caller, Credential};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -29,7 +29,7 @@ pub(crate) struct ClientForm {
 pub(super) enum Bearer {
     /// None: at the token endpoint a bearer token is no way of OAuth's.
     Refused,
-    /// An API token of any role.
+    /// An API token, or a token of an identity provider, of any role.
     Taken,
 }
 
@@ -39,8 +39,8 @@ enum Shown {
     Secret(String, String),
     /// A statement that the client signed.
     Assertion(String),
-    /// An API token alone.
-    Bearer(PresentedToken),
+    /// A bearer token alone.
+    Bearer(Credential),
 }
 
 /// The caller, and the credential by which the decision will judge it again.
@@ -53,8 +53,8 @@ pub(super) async fn authenticate(
 ) -> Result<(Credential, Caller), OAuthProblem> {
     let parameters: ClientForm = form.parameters()?;
     let named = parameters.client_id.clone();
-    let (credential, id) = match shown(headers, parameters, bearer)? {
-        Shown::Bearer(token) => (Credential::Token(token), None),
+    let (credential, id) = match shown(api, from, headers, parameters, bearer).await? {
+        Shown::Bearer(credential) => (credential, None),
         Shown::Secret(id, secret) => {
             let token = secret.parse().or_else(|_| guessed(api, from))?;
             (Credential::Token(token), Some(id))
@@ -82,11 +82,17 @@ fn guessed<T>(api: &Api, from: Origin) -> Result<T, OAuthProblem> {
 }
 
 /// The one way that the client used: RFC 6749 §2.3 forbids more than one.
-fn shown(headers: &HeaderMap, form: ClientForm, bearer: Bearer) -> Result<Shown, OAuthProblem> {
+async fn shown(
+    api: &Api,
+    from: Origin,
+    headers: &HeaderMap,
+    form: ClientForm,
+    bearer: Bearer,
+) -> Result<Shown, OAuthProblem> {
     let ClientForm { client_id, client_secret, client_assertion_type, client_assertion } = form;
     let by_header = headers.contains_key(header::AUTHORIZATION);
     match (by_header, client_secret, client_assertion) {
-        (true, None, None) => by_authorization(headers, bearer),
+        (true, None, None) => by_authorization(api, from, headers, bearer).await,
         (false, Some(secret), None) => {
             client_id.map(|id| Shown::Secret(id, secret)).ok_or_else(OAuthProblem::invalid_client)
         }
@@ -99,14 +105,22 @@ fn shown(headers: &HeaderMap, form: ClientForm, bearer: Bearer) -> Result<Shown,
     }
 }
 
-fn by_authorization(headers: &HeaderMap, bearer: Bearer) -> Result<Shown, OAuthProblem> {
+async fn by_authorization(
+    api: &Api,
+    from: Origin,
+    headers: &HeaderMap,
+    bearer: Bearer,
+) -> Result<Shown, OAuthProblem> {
     if let Some((id, secret)) =
         headers.get(header::AUTHORIZATION).and_then(|value| basic(value.to_str().ok()?))
     {
         return Ok(Shown::Secret(id, secret));
     }
-    let token = auth::presented(headers).ok().flatten().filter(|_| bearer == Bearer::Taken);
-    token.map(Shown::Bearer).ok_or_else(OAuthProblem::invalid_client)
+    if bearer == Bearer::Refused {
+        return Err(OAuthProblem::invalid_client());
+    }
+    let credential = auth::credential(api, from, headers).await?;
+    credential.map(Shown::Bearer).ok_or_else(OAuthProblem::invalid_client)
 }
 
 /// `client_secret_basic`.

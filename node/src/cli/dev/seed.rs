@@ -119,5 +119,5 @@ async fn govern(session: &Session, method: Method, path: &str, body: Value) -> R
 
 fn session(plan: &Plan, token: &str) -> Result<Session, Failure> {
     let client = Client::builder().nodes(plan.urls()).credential(token).timeout(TIMEOUT).build()?;
-    Ok(Session::new(client, Output::Json))
+    Ok(Session::new(client, Output::Json, true))
 }

@@ -1,12 +1,16 @@
 use crate::connects::Connect;
-use hapi_registry_state::{Credential, Decision, KeyProof, PresentedToken, Registry, Role};
+use hapi_registry_state::{
+    Credential, Decision, KeyProof, OidcGrant, PresentedToken, Registry, Role, TenantRule,
+};
 
 /// Whoever hears a yes proved itself by what stands for the client which the descriptor will name: a client token
-/// that the registry knows and that has not ended, or a key that the client has now.
+/// that the registry knows and that has not ended, a key that the client has now, or the token of a provider that may
+/// speak for the client by the settings that it has now.
 pub(crate) fn check(registry: &Registry, connect: &Connect, yes: &Decision) {
     match &connect.credential {
         Credential::Token(presented) => check_token(registry, presented, connect, yes),
         Credential::Key(proof) => check_key(registry, proof, connect, yes),
+        Credential::Oidc(grant) => check_grant(registry, grant, connect, yes),
     }
     let client = registry.client(&yes.client).expect("the client is known");
     assert_eq!(client.tenant, yes.tenant);
@@ -26,4 +30,18 @@ fn check_key(registry: &Registry, proof: &KeyProof, connect: &Connect, yes: &Dec
     assert!(connect.now < proof.expires_at);
     let client = registry.client(&proof.client).expect("the client is known");
     assert!(client.keys.iter().any(|key| key.kid() == proof.kid));
+}
+
+fn check_grant(registry: &Registry, grant: &OidcGrant, connect: &Connect, yes: &Decision) {
+    assert_eq!((grant.role, grant.client.as_ref()), (Role::Client, Some(&yes.client)));
+    assert!(connect.now < grant.expires_at);
+    let provider = registry.identity_provider(&grant.provider).expect("the provider is believed");
+    assert_eq!(provider.index, grant.of);
+    assert!(provider.settings.clients.iter().any(|glob| glob.matches(yes.client.as_str())));
+    let tenant = &registry.client(&yes.client).expect("the client is known").tenant;
+    match &provider.settings.tenant {
+        None => {}
+        Some(TenantRule::Fixed(fixed)) => assert_eq!(tenant.as_ref(), Some(fixed)),
+        Some(TenantRule::Claim(_)) => assert_eq!((tenant, tenant.is_some()), (&grant.tenant, true)),
+    }
 }
