@@ -11,6 +11,8 @@ mod cast;
 mod connects;
 #[path = "properties/invariants.rs"]
 mod invariants;
+#[path = "properties/isolation.rs"]
+mod isolation;
 #[path = "properties/replicas.rs"]
 mod replicas;
 #[path = "properties/rights.rs"]

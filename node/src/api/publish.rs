@@ -39,8 +39,10 @@ pub(crate) async fn publish(
     let bytes = body::read(request, MAX_DOCUMENT).await?;
     let document = ServerJson::parse(&bytes, rules(&api)).map_err(|issues| refused(&issues))?.server;
     let (name, version) = (document.name().clone(), document.version().clone());
-    // Versions never go: what is known here to exist needs no entry of the log to be refused.
-    if !caller.may_repeat() && api.replica.state().entry(&name, &version).is_some() {
+    // Versions never go: what is known here to exist needs no entry of the log to be refused. But whoever may not publish
+    // there is told that alone, or strangers would learn what a private namespace holds.
+    let spares = !caller.may_repeat() && caller.publishes(&name);
+    if spares && api.replica.state().entry(&name, &version).is_some() {
         let (name, version) = (name.to_string(), version.to_string());
         return Err(Rejection::VersionExists { name, version }.into());
     }
