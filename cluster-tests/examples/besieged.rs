@@ -4,7 +4,7 @@
 //! as in quiet.
 //!
 //! Three nodes with TLS. Abusers are processes of their own with a lower priority, since they would be on other machines.
-//! `HAPI_BINARY` names a release build, `HAPI_SECONDS` how long each trial takes (6).
+//! `HAPI_BINARY` names a release build, `HAPI_SECONDS` how long each trial takes (12).
 #![allow(
     clippy::print_stdout,
     clippy::expect_used,
@@ -45,7 +45,8 @@ const RATE: Duration = Duration::from_millis(10);
 const MOST_GROWTH: u64 = 512;
 const IDLE: usize = 10_000;
 const MOST_TIMES: u32 = 5;
-/// A machine on which even quiet is later than this has other work, and shows nothing.
+/// A machine on which even quiet is later than this, or twice as late at the end as at the beginning, has other work, and
+/// shows nothing.
 const MOST_QUIET: Duration = Duration::from_millis(100);
 
 /// What abusers do; the first word says who does it.
@@ -61,7 +62,7 @@ const TRIALS: &[(&str, &[&str])] = &[
 ];
 
 fn seconds() -> u64 {
-    std::env::var("HAPI_SECONDS").map_or(6, |text| text.parse().expect("a number"))
+    std::env::var("HAPI_SECONDS").map_or(12, |text| text.parse().expect("a number"))
 }
 
 #[tokio::main]
@@ -110,7 +111,6 @@ async fn besiege() -> ExitCode {
         "", "p50 ms", "p99 ms", "× quiet", "failed", "MiB"
     );
     let mut holds = tell("quiet", &quiet, &quiet, "");
-    let is_quiet = quiet.quantile(0.99) <= MOST_QUIET;
     let mut all = Vec::new();
     for (name, words) in TRIALS {
         let before = counted(&cluster).await;
@@ -127,6 +127,10 @@ async fn besiege() -> ExitCode {
     // All of them together are more than two cores can serve as fast as in quiet: the node must hold, and that is shown.
     tell("all of it together", &seen, &quiet, &difference(&before, &counted(&cluster).await));
     holds &= seen.not_ready == 0 && seen.failures == 0;
+    let again = watch(&cluster, seconds()).await;
+    tell("quiet again", &again, &quiet, "");
+    let is_quiet = again.quantile(0.99).max(quiet.quantile(0.99)) <= MOST_QUIET
+        && again.quantile(0.99) <= quiet.quantile(0.99) * 2;
     let lost = leases_lost(&cluster).await - lost;
     println!("leases lost: {lost}; rate of the polite client: {} a second", 1_000 / RATE.as_millis());
     if !is_quiet {
