@@ -89,6 +89,7 @@ async fn operations(door: &Door) -> Vec<Operation> {
 fn concrete(path: &str) -> String {
     let id = if path.contains("/members/") { "0000000000000009" } else { "m9" };
     let id = if path.contains("/tokens/") { "AAAAAAAAAAAA" } else { id };
+    let id = if path.contains("/requests/") { "1" } else { id };
     [
         ("{server_name}", "ai.acme%2Fa"),
         ("{version}", "1.0.0"),
@@ -121,6 +122,9 @@ fn body(name: &str) -> Option<Value> {
             let rule = json!({ "claim": "groups", "value": "auditors", "role": "auditor" });
             json!({ "issuer": "https://idp.example", "audience": "registry", "rules": [rule] })
         }
+        "POST /v1/moderation/requests/{id}/reject" => json!({ "reason": "r" }),
+        "POST /v1/webhooks" => json!({ "id": "m9", "url": "https://a.example" }),
+        "PUT /v1/webhooks/{id}" => json!({ "url": "https://b.example", "active": false }),
         "PUT /v1/mirrors/{id}" => json!({ "url": "http://127.0.0.1:1" }),
         "POST /v1/cluster/transfer-leader" => json!({ "to": "nobody" }),
         _ if name.starts_with("PUT ") || name.starts_with("PATCH ") => json!({}),
@@ -358,6 +362,7 @@ async fn the_table_is_as_it_was_read() {
     GET /v0.1/version: anybody
     POST /v0.1/x/ai.com.mcp/connect: client
     GET /v1/audit: moderator auditor operator
+    GET /v1/audit/head: moderator auditor operator
     GET /v1/backup: operator
     GET /v1/clients: moderator auditor operator
     PUT /v1/clients/{id}: operator
@@ -366,6 +371,7 @@ async fn the_table_is_as_it_was_read() {
     DELETE /v1/cluster/members/{id}: operator
     POST /v1/cluster/transfer-leader: operator
     POST /v1/connect: client
+    GET /v1/events: moderator auditor operator
     GET /v1/identity-providers: moderator auditor operator
     DELETE /v1/identity-providers/{id}: operator
     GET /v1/identity-providers/{id}: moderator auditor operator
@@ -382,6 +388,9 @@ async fn the_table_is_as_it_was_read() {
     POST /v1/mirrors/{id}/entries: operator
     GET /v1/moderation: moderator auditor operator
     POST /v1/moderation: moderator
+    GET /v1/moderation/requests: moderator auditor operator
+    POST /v1/moderation/requests/{id}/confirm: moderator
+    POST /v1/moderation/requests/{id}/reject: moderator
     PUT /v1/namespaces/{namespace}: operator
     POST /v1/restore/confirm: operator
     GET /v1/revocations: anybody
@@ -396,6 +405,10 @@ async fn the_table_is_as_it_was_read() {
     POST /v1/tokens: operator
     DELETE /v1/tokens/{id}: operator
     GET /v1/tokens/{id}: moderator auditor operator
+    GET /v1/webhooks: moderator auditor operator
+    POST /v1/webhooks: operator
+    DELETE /v1/webhooks/{id}: operator
+    PUT /v1/webhooks/{id}: operator
     ");
 }
 

@@ -213,9 +213,32 @@ fn board(stage: &Stage) {
 fn moderate(stage: &Stage) {
     let records = stage.done("moderator", "moderate list server/ai.acme/one");
     assert_eq!(records["records"][0]["standing"], "suspended");
+    let suspended = stage.done("moderator", "moderate list --standing suspended");
+    assert_eq!(suspended["records"], records["records"]);
     let feed = stage.done("client", "revocations server/ai.acme/one server/ai.acme/two");
     assert_eq!(feed["floors"][0]["below"], records["records"][0]["index"]);
     assert_eq!(feed["floors"][1]["below"], Value::Null);
+    assert_eq!(records["history"][0]["act"], "suspend");
+    confirm_each_other(stage);
+}
+
+fn confirm_each_other(stage: &Stage) {
+    let second = stage.done("operator", "tokens create --role moderator");
+    stage.file("second", second["token"].as_str().unwrap());
+    stage.done("operator", "settings set two_person=true");
+    let ask = |act: &str| {
+        let asked = stage.done("moderator", &format!("moderate {act} server/ai.acme/two --reason r"));
+        assert_eq!(asked["code"], "confirmation_needed");
+        asked["request"]["id"].as_u64().unwrap()
+    };
+    let first = ask("revoke");
+    assert_eq!(stage.done("second", "moderate requests")["requests"][0]["id"], first);
+    stage.refused("moderator", &format!("moderate confirm {first}"), "is your own");
+    stage.done("second", &format!("moderate reject {first} --reason r"));
+    stage.done("second", "moderate suspend server/ai.acme/two --reason r");
+    let second = ask("reinstate");
+    stage.done("second", &format!("moderate confirm {second}"));
+    stage.done("operator", "settings set two_person=false");
 }
 
 /// What comes of it where there is a provider is in `identity.rs`.

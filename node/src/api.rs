@@ -1,5 +1,6 @@
 //! The public HTTP API: one file a resource, one table of routes.
 
+mod act_requests;
 mod audit;
 mod backup;
 mod body;
@@ -253,6 +254,9 @@ fn governance() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(revocations::show))
         .routes(routes!(revocations::stream))
         .routes(routes!(moderation::act, moderation::records))
+        .routes(routes!(act_requests::list))
+        .routes(routes!(act_requests::confirm))
+        .routes(routes!(act_requests::reject))
         .routes(routes!(tokens::create, tokens::list))
         .routes(routes!(tokens::show, tokens::revoke))
         .routes(routes!(identity_providers::list))

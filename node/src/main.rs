@@ -24,6 +24,7 @@ mod feed;
 mod identity;
 mod issuance_log;
 mod issue;
+mod lifting;
 mod limits;
 mod listen;
 mod load;

@@ -178,16 +178,21 @@ impl From<Rejection> for Problem {
     fn from(rejection: Rejection) -> Self {
         let status = match &rejection {
             Rejection::Unauthenticated => return Self::unauthenticated(),
-            Rejection::Forbidden(_) | Rejection::NamespaceForbidden(_) => StatusCode::FORBIDDEN,
+            Rejection::Forbidden(_) | Rejection::NamespaceForbidden(_) | Rejection::SamePerson(_) => {
+                StatusCode::FORBIDDEN
+            }
             Rejection::VersionExists { .. }
             | Rejection::RemoteUrlTaken { .. }
             | Rejection::TooManyVersions { .. }
             | Rejection::StatusUnchanged(_)
             | Rejection::ActNotApplicable(..)
+            | Rejection::TooManySubjects { .. }
             | Rejection::Invalid(_) => StatusCode::BAD_REQUEST,
             Rejection::ServerNotFound(_)
             | Rejection::VersionNotFound { .. }
             | Rejection::SubjectNotFound(_)
+            | Rejection::NothingFits(_)
+            | Rejection::RequestNotFound(_)
             | Rejection::TokenNotFound(_)
             | Rejection::TenantNotFound(_)
             | Rejection::KeyNotFound(_)
@@ -197,6 +202,12 @@ impl From<Rejection> for Problem {
             | Rejection::NodeNotFound(_) => StatusCode::NOT_FOUND,
             Rejection::Revoked
             | Rejection::NotModerated
+            | Rejection::NotInReview
+            | Rejection::LastOperator
+            | Rejection::RequesterGone(_)
+            | Rejection::AlreadyAsked(_)
+            | Rejection::ModerationChanged(_)
+            | Rejection::NotYetDue { .. }
             | Rejection::AlreadyBootstrapped
             | Rejection::TokenExists(_)
             | Rejection::TenantMismatch(_)

@@ -13,6 +13,7 @@ use crate::{
     identity::Identities,
     issuance_log::IssuanceLog,
     issue::Desk,
+    lifting,
     limits::Limits,
     listen::{self, PublicTls, PublicTlsError},
     metrics::Metrics,
@@ -136,6 +137,7 @@ pub(crate) async fn run(
     let outside: Arc<dyn Outside> = outbound;
     let token_uses = Arc::new(TokenUses::default());
     let accountant = tokio::spawn(tell_token_uses(token_uses.clone(), replica.clone()));
+    let lifter = tokio::spawn(lifting::keep(replica.clone()));
     let api = Arc::new(Api {
         desk,
         feed: feed.clone(),
@@ -182,6 +184,7 @@ pub(crate) async fn run(
     follower.abort();
     teller.abort();
     accountant.abort();
+    lifter.abort();
     rereader.abort();
     catching_up.abort();
     certifier.abort();

@@ -181,9 +181,10 @@ fn is_vital(by: &Principal, command: &Command) -> bool {
     (is_own && !matches!(command, Command::NoteTokenUses(_))) || command.may_deny()
 }
 
-/// Whether a command is taken even where nothing else is. Another registry's catalog may have any size.
+/// Whether a command is taken even where nothing else is. Another registry's catalog may have any size, and what stays
+/// denied for longer harms nobody.
 fn is_needed(by: &Principal, command: &Command) -> bool {
-    matches!(by, Principal::System) && !matches!(command, Command::Mirror { .. })
+    matches!(by, Principal::System) && !matches!(command, Command::Mirror { .. } | Command::Lift { .. })
 }
 
 impl Node {

@@ -190,9 +190,8 @@ impl Node {
                 trace::note("hapi.index", index);
                 let seal = match outcome {
                     _ if denies => Some(index),
-                    Outcome::Unchanged { since } => Some(since).filter(|_| repeats),
                     Outcome::Repeated { index, since } => Some(since.unwrap_or(index)).filter(|_| repeats),
-                    _ => None,
+                    _ => outcome.since().filter(|_| repeats),
                 };
                 let seal = seal.filter(|_| denies || self.seals_repetitions());
                 if let Some(index) = seal {

@@ -4,7 +4,7 @@
 //! nothing enters the log that an older program could not read.
 
 use crate::{PeerNode, fitness::Unfit, node::Node};
-use hapi_registry_state::{Command, Principal};
+use hapi_registry_state::{Act, Command, Principal, Subject};
 use std::fmt;
 
 /// A release: what is before the last dot of its version.
@@ -71,7 +71,14 @@ fn since(by: &Principal, command: &Command) -> Option<Release> {
             | Command::WebhookDelivered { .. }
             | Command::NoteTokenUses(_)
             | Command::PutIdentityProvider { .. }
-            | Command::RemoveIdentityProvider(_),
+            | Command::RemoveIdentityProvider(_)
+            | Command::Order(_)
+            | Command::Lift { .. }
+            | Command::ChangeSettings { .. }
+            | Command::ConfirmAct(_)
+            | Command::RejectAct { .. }
+            | Command::Moderate { act: Act::Approve, .. }
+            | Command::Moderate { subject: Subject::Token(_) | Subject::Key(_) | Subject::Node(_), .. },
         ) => Some(Release { major: 0, minor: 2 }),
         _ => None,
     }

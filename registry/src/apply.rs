@@ -1,6 +1,6 @@
 //! The one door through which the registry changes.
 
-use crate::{Command, Entry, Outcome, Principal, Registry, Rejection, Right};
+use crate::{Command, Entry, Order, Outcome, Principal, Registry, Rejection, Right, Target};
 
 impl Registry {
     /// Applies the entry at `index`.
@@ -10,16 +10,26 @@ impl Registry {
     pub fn apply(&mut self, index: u64, entry: &Entry) -> Outcome {
         self.skip(index);
         self.at = self.at.max(entry.at);
+        // Of the state before: afterwards nobody knows what was asked for.
+        let told = self.told(&entry.command);
         let outcome = self.repeated(entry).unwrap_or_else(|| self.once(entry));
-        self.audit(entry, &outcome);
+        self.audit(entry, told, &outcome);
         outcome
+    }
+
+    /// What would come of `entry` if it were next, and the registry as it would be then: a copy, which shares with this
+    /// one all that stays.
+    pub fn rehearse(&self, entry: &Entry) -> (Outcome, Self) {
+        let mut copy = self.clone();
+        let outcome = copy.apply(self.applied + 1, entry);
+        (outcome, copy)
     }
 
     fn once(&mut self, entry: &Entry) -> Outcome {
         // Of the state before: afterwards nobody knows what a client or a tenant was.
         let forbidden = self.forbidden_by(&entry.command);
         let outcome = self.execute(entry).unwrap_or_else(Outcome::Rejected);
-        if entry.command.may_deny() && outcome.changed() {
+        if entry.command.may_deny() && outcome.changed() && outcome != Outcome::Asked {
             self.denied = self.applied;
             forbidden.into_iter().for_each(|subject| self.revoke(subject));
         }
@@ -52,7 +62,8 @@ impl Registry {
                 self.set_status(by, name, version.as_ref(), *status, message.as_deref())
             }
             Command::Moderate { act, subject, reason, case } => {
-                self.moderate(by, *act, subject, reason, case.as_deref())
+                let (target, reason, case) = (Target::One(subject.clone()), reason.clone(), case.clone());
+                self.moderate(by, &Order { act: *act, target, reason, case, expires_at: None })
             }
             Command::CreateToken(token) => self.create_token(by, token),
             Command::RevokeToken(id) => self.revoke_token(by, id),
@@ -90,6 +101,11 @@ impl Registry {
             Command::NoteTokenUses(uses) => self.note_token_uses(by, uses),
             Command::PutIdentityProvider { id, settings } => self.put_identity_provider(by, id, settings),
             Command::RemoveIdentityProvider(id) => self.remove_identity_provider(by, id),
+            Command::Order(order) => self.moderate(by, order),
+            Command::Lift { subject, index } => self.lift(by, subject, *index),
+            Command::ChangeSettings { settings, rules } => self.change_settings(by, settings, *rules),
+            Command::ConfirmAct(id) => self.confirm_act(by, *id),
+            Command::RejectAct { id, reason } => self.reject_act(by, *id, reason),
         }
     }
 }

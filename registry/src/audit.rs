@@ -1,6 +1,6 @@
 //! The audit chain: one record for every act, each bound to all before it by a hash.
 
-use crate::{Command, Entry, Outcome, Principal, Registry, Timestamp};
+use crate::{ActRequest, Command, Entry, Outcome, Principal, Registry, Subject, Timestamp, outcome::code_of};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
@@ -33,13 +33,26 @@ pub struct AuditRecord {
     pub reason: String,
     /// `done`, or the code of the rejection.
     pub outcome: String,
+    /// What came of each subject, where one act was for several. A record of its own in snapshots, since the form of
+    /// this one was released without it.
+    #[serde(skip)]
+    pub subjects: Vec<AuditedSubject>,
+}
+
+/// One of several subjects of an act.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditedSubject {
+    /// To whom or what.
+    pub subject: String,
+    /// `done`, `unchanged`, or the code of the rejection.
+    pub outcome: String,
 }
 
 impl AuditRecord {
     /// The record as RFC 8785 canonical JSON.
     ///
-    /// Keys are ASCII and sorted, values are strings and one integer below 2^53: for these serde_json's
-    /// compact form is the canonical one.
+    /// Keys are ASCII and sorted, values are strings, one integer below 2^53 and, where an act was for several subjects,
+    /// a list of objects of strings: for these serde_json's compact form is the canonical one.
     pub fn canonical(&self) -> String {
         let at = self.at.to_string();
         let mut fields = BTreeMap::from([
@@ -51,6 +64,11 @@ impl AuditRecord {
             ("subject", self.subject.as_str().into()),
         ]);
         fields.insert("index", self.index.into());
+        if !self.subjects.is_empty() {
+            let each = self.subjects.iter();
+            let each = each.map(|one| BTreeMap::from([("outcome", &one.outcome), ("subject", &one.subject)]));
+            fields.insert("subjects", serde_json::json!(each.collect::<Vec<_>>()));
+        }
         serde_json::json!(fields).to_string()
     }
 
@@ -69,11 +87,17 @@ pub struct Chained {
     pub hash: [u8; 32],
 }
 
+/// What a record says beside the outcome.
+pub(crate) struct Told {
+    subject: String,
+    reason: String,
+}
+
 impl Registry {
     /// Appends the record of an entry that was just applied. What the cluster does to keep going governs
     /// nothing and leaves none: checkpoints, leaders' sessions, seals, how far a mirror or a webhook has come, and when tokens
     /// were used.
-    pub(crate) fn audit(&mut self, entry: &Entry, outcome: &Outcome) {
+    pub(crate) fn audit(&mut self, entry: &Entry, told: Told, outcome: &Outcome) {
         if is_housekeeping(entry) {
             return;
         }
@@ -82,16 +106,44 @@ impl Registry {
             at: self.at,
             actor: entry.by.to_string(),
             act: entry.command.act().into(),
-            subject: bounded(&entry.command.subject()),
-            reason: bounded(entry.command.reason()),
+            subject: bounded(&told.subject),
+            reason: bounded(&told.reason),
             outcome: outcome.code().into(),
+            subjects: each_of(outcome),
         };
         self.chain(Arc::new(record));
     }
 
     pub(crate) fn chain(&mut self, record: Arc<AuditRecord>) {
+        self.audit_several |= !record.subjects.is_empty();
         let hash = record.chain(&self.audit_head());
         self.audit.push_back(Chained { record, hash });
+    }
+
+    /// To whom and why, as far as the command itself and the state before it tell.
+    pub(crate) fn told(&self, command: &Command) -> Told {
+        let asked = match command {
+            Command::ConfirmAct(id) | Command::RejectAct { id, .. } => self.act_request(*id),
+            _ => None,
+        };
+        let Some(ActRequest { order, .. }) = asked else {
+            return Told { subject: command.subject(), reason: command.reason().to_owned() };
+        };
+        let (request, act) = (command.subject(), order.act.as_str());
+        let reason = match command.reason() {
+            "" => format!("{request}: {act}: {}", order.reason),
+            reason => format!("{request}: {act}: {reason}"),
+        };
+        Told { subject: order.target.to_string(), reason }
+    }
+
+    /// The records of acts on exactly this subject below the index `before`, the newest first.
+    pub fn audit_of(&self, subject: &Subject, before: u64) -> impl Iterator<Item = &Chained> {
+        let subject = bounded(&subject.to_string());
+        self.audit.iter().rev().filter(move |Chained { record, .. }| {
+            let is_of = record.subject == subject || record.subjects.iter().any(|one| one.subject == subject);
+            record.index < before && is_of
+        })
     }
 
     /// The chain, oldest first.
@@ -107,6 +159,12 @@ impl Registry {
     /// How many records the chain has.
     pub fn audit_length(&self) -> usize {
         self.audit.len()
+    }
+
+    /// The record of the entry at `index`, if it left one.
+    pub fn audit_record(&self, index: u64) -> Option<&AuditRecord> {
+        let next = self.audit_chain_after(index.checked_sub(1)?).next().map(|chained| &*chained.record);
+        next.filter(|record| record.index == index)
     }
 
     /// The part of the chain behind `index`, oldest first.
@@ -142,6 +200,15 @@ fn is_housekeeping(entry: &Entry) -> bool {
         Command::NoteTokenUses(_) => matches!(entry.by, Principal::Node(_)),
         _ => false,
     }
+}
+
+fn each_of(outcome: &Outcome) -> Vec<AuditedSubject> {
+    let Outcome::Moderated(each) = outcome else { return Vec::new() };
+    let one = |(subject, one): &(Subject, _)| AuditedSubject {
+        subject: bounded(&subject.to_string()),
+        outcome: code_of(one).into(),
+    };
+    each.iter().map(one).collect()
 }
 
 fn bounded(text: &str) -> String {

@@ -1,10 +1,10 @@
 //! What can be asked of the registry.
 
 use crate::{
-    Act, ClientId, IdentityProviderId, Kid, MirrorId, MirrorSettings, MirrorStep, Namespace, NewToken,
-    NodeId, Principal, ProviderSettings, PublicKey, RequestKey, SecretFingerprint, ServerJson, ServerName,
-    SettingsPatch, Status, Subject, Tenant, TenantId, Timestamp, TokenId, Version, WebhookId,
-    WebhookSettings,
+    Act, ClientId, IdentityProviderId, Kid, MirrorId, MirrorSettings, MirrorStep, ModerationRulesPatch,
+    Namespace, NewToken, NodeId, Order, Principal, ProviderSettings, PublicKey, RequestKey,
+    SecretFingerprint, ServerJson, ServerName, SettingsPatch, Status, Subject, Tenant, TenantId, Timestamp,
+    TokenId, Version, WebhookId, WebhookSettings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -121,6 +121,16 @@ pub enum Command {
     PutIdentityProvider { id: IdentityProviderId, settings: ProviderSettings },
     /// Believe an identity provider no more.
     RemoveIdentityProvider(IdentityProviderId),
+    /// Moderate, with what [`Self::Moderate`] cannot say.
+    Order(Order),
+    /// What a moderator did has come to its end. `index` is that of the record which says so.
+    Lift { subject: Subject, index: u64 },
+    /// Change settings, and rules of moderation with them.
+    ChangeSettings { settings: SettingsPatch, rules: ModerationRulesPatch },
+    /// Do what another moderator has asked for, in the entry of this index.
+    ConfirmAct(u64),
+    /// Take such a request off.
+    RejectAct { id: u64, reason: String },
 }
 
 impl Command {
@@ -137,7 +147,7 @@ impl Command {
             Self::PutClient { .. } => "put_client",
             Self::PutTenant { .. } => "put_tenant",
             Self::PutNamespace { .. } => "put_namespace",
-            Self::UpdateSettings(_) => "update_settings",
+            Self::UpdateSettings(_) | Self::ChangeSettings { .. } => "update_settings",
             Self::PublishKey(_) => "publish_key",
             Self::ActivateKey(_) => "activate_key",
             Self::RetireKey(_) => "retire_key",
@@ -164,6 +174,10 @@ impl Command {
             Self::NoteTokenUses(_) => "note_token_uses",
             Self::PutIdentityProvider { .. } => "put_identity_provider",
             Self::RemoveIdentityProvider(_) => "remove_identity_provider",
+            Self::Order(order) => order.act.as_str(),
+            Self::Lift { .. } => "lift",
+            Self::ConfirmAct(_) => "confirm",
+            Self::RejectAct { .. } => "reject",
         }
     }
 
@@ -186,12 +200,14 @@ impl Command {
             Self::Import(entries) => format!("versions/{}", entries.len()),
             Self::SetStatus { name, version: Some(version), .. } => format!("version/{name}@{version}"),
             Self::SetStatus { name, version: None, .. } => format!("server/{name}"),
-            Self::Moderate { subject, .. } => subject.to_string(),
+            Self::Moderate { subject, .. } | Self::Lift { subject, .. } => subject.to_string(),
+            Self::Order(order) => order.target.to_string(),
             Self::RevokeToken(id) => format!("token/{id}"),
             Self::PutClient { id, .. } => format!("client/{id}"),
             Self::PutTenant { id, .. } => format!("tenant/{id}"),
             Self::PutNamespace { namespace, .. } => format!("namespace/{namespace}"),
-            Self::UpdateSettings(_) => "settings".into(),
+            Self::ConfirmAct(id) | Self::RejectAct { id, .. } => format!("request/{id}"),
+            Self::UpdateSettings(_) | Self::ChangeSettings { .. } => "settings".into(),
             Self::PublishKey(public) => format!("key/{}", public.kid()),
             Self::ActivateKey(kid) | Self::RetireKey(kid) | Self::RemoveKey(kid) => format!("key/{kid}"),
             Self::RevokeKey { kid, .. } => format!("key/{kid}"),
@@ -222,6 +238,9 @@ impl Command {
     pub(crate) fn reason(&self) -> &str {
         match self {
             Self::Moderate { reason, .. } | Self::RevokeKey { reason, .. } => reason,
+            Self::Order(order) => &order.reason,
+            Self::RejectAct { reason, .. } => reason,
+            Self::Lift { .. } => "it has come to the end that was set for it",
             Self::SetStatus { message: Some(message), .. } => message,
             _ => "",
         }

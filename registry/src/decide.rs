@@ -252,7 +252,7 @@ impl Registry {
         let server = self.server(name).filter(|_| self.sees(tenant, name)).ok_or_else(not_found)?;
         let version = match version {
             Some(version) => version,
-            // Every version is deleted: any of them says so.
+            // Every version is deleted or in review: any of them says so.
             None => server
                 .default_version()
                 .or_else(|| server.versions.keys().next_back())
@@ -276,7 +276,9 @@ impl Registry {
         let (standing, record) = self.standing(name, version);
         if standing != Standing::None {
             let reason = record.map_or("", |record| record.reason.as_str());
-            return Err(Refusal::ServerRevoked(format!("{name} is {}: {reason}", standing.as_str())));
+            let until = record.and_then(|record| record.expires_at).map(|end| format!(" until {end}"));
+            let (standing, until) = (standing.as_str(), until.unwrap_or_default());
+            return Err(Refusal::ServerRevoked(format!("{name} is {standing}{until}: {reason}")));
         }
         if published.status == Status::Deleted {
             return Err(Refusal::ServerRevoked(format!(

@@ -5,7 +5,7 @@
 //! the older version can still be asked for; writing out a URL that so far was a part of another server's
 //! template does.
 
-use crate::{Act, Command, Outcome, Principal, Registry, Rejection, Right, Status};
+use crate::{Command, Outcome, Principal, Registry, Rejection, Right, Status};
 
 impl Command {
     /// Whether the command, judged by its kind alone, can turn some decision from yes to no. What it does in
@@ -13,17 +13,18 @@ impl Command {
     /// [`Registry::denied`].
     pub fn may_deny(&self) -> bool {
         match self {
-            Self::Moderate { act, .. } => {
-                matches!(act, Act::Suspend | Act::Quarantine | Act::Revoke | Act::Unverify)
-            }
+            Self::Moderate { act, .. } => act.denies(),
+            Self::Order(order) => order.act.denies(),
             Self::SetStatus { status, .. } => *status == Status::Deleted,
             Self::PutNamespace { private, .. } => *private,
             // A client may move to a stricter tenant, lists may become shorter, the mode stricter; a node's
             // former key retires when the next one signs.
-            Self::RevokeToken(_)
+            Self::ConfirmAct(_)
+            | Self::RevokeToken(_)
             | Self::PutClient { .. }
             | Self::PutTenant { .. }
             | Self::UpdateSettings(_)
+            | Self::ChangeSettings { .. }
             | Self::ActivateKey(_)
             | Self::RotateKey(_)
             | Self::RetireKey(_)
@@ -53,6 +54,8 @@ impl Command {
             | Self::RemoveWebhook(_)
             | Self::WebhookDelivered { .. }
             | Self::NoteTokenUses(_)
+            | Self::Lift { .. }
+            | Self::RejectAct { .. }
             | Self::ConfirmRestore => false,
         }
     }

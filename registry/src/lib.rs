@@ -48,7 +48,7 @@ mod version;
 mod versions;
 mod webhook;
 
-pub use audit::{AuditRecord, Chained, EMPTY_CHAIN};
+pub use audit::{AuditRecord, AuditedSubject, Chained, EMPTY_CHAIN};
 pub use client::Client;
 pub use command::{Command, Entry, Imported};
 pub use connect_budget::ConnectBudgets;
@@ -63,7 +63,10 @@ pub use identity_provider::{
 };
 pub use incarnation::{FIRST_INCARNATION, Hold, LAST_INCARNATION};
 pub use mirror::{Mirror, MirrorPass, MirrorProgress, MirrorSettings, MirrorStep, Mirrored};
-pub use moderation::{Act, Moderation, Standing, Subject};
+pub use moderation::{
+    Act, ActRequest, Moderated, Moderation, ModerationRules, ModerationRulesPatch, NewEntries, Order,
+    SettingsChange, Standing, Subject, Target,
+};
 pub use name::{
     ClientId, IdError, IdentityProviderId, MirrorId, NameError, Namespace, RefError, ServerName, ServerRef,
     TenantId, WebhookId,

@@ -1,18 +1,26 @@
 //! Moderation: sticky records beside the publisher's own status, which no publisher can lift.
 
-use crate::{
-    ClientId, Namespace, Outcome, Principal, Registry, Rejection, Right, ServerName, TenantId, Timestamp,
-    Version,
-};
+mod insider;
+mod lift;
+mod order;
+mod request;
+mod review;
+mod rules;
+mod subject;
+mod target;
+
+pub(crate) use insider::instead;
+pub use order::{Moderated, Order};
+pub use request::ActRequest;
+pub use rules::{ModerationRules, ModerationRulesPatch, NewEntries, SettingsChange};
+pub use subject::Subject;
+pub use target::Target;
+
+use crate::{Registry, Rejection, ServerName, Timestamp, Version};
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{ops::Bound, str::FromStr, sync::Arc};
 
-/// The longest reason, in bytes.
-const MAX_REASON: usize = 1_000;
-/// The longest case reference, in bytes.
-const MAX_CASE: usize = 200;
-
-/// What a moderator does.
+/// What a moderator does. New acts are added at the end: the order is the form in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Act {
@@ -28,12 +36,21 @@ pub enum Act {
     Verify,
     /// Take that back.
     Unverify,
+    /// End a review: lift a quarantine, and nothing else.
+    Approve,
 }
 
 impl Act {
     /// Every act.
-    pub const ALL: [Self; 6] =
-        [Self::Suspend, Self::Quarantine, Self::Revoke, Self::Reinstate, Self::Verify, Self::Unverify];
+    pub const ALL: [Self; 7] = [
+        Self::Suspend,
+        Self::Quarantine,
+        Self::Revoke,
+        Self::Reinstate,
+        Self::Verify,
+        Self::Unverify,
+        Self::Approve,
+    ];
 
     /// The act's name in JSON and on the command line.
     pub fn as_str(self) -> &'static str {
@@ -44,7 +61,19 @@ impl Act {
             Self::Reinstate => "reinstate",
             Self::Verify => "verify",
             Self::Unverify => "unverify",
+            Self::Approve => "approve",
         }
+    }
+
+    /// Whether it may turn some decision from yes to no. Taking back a voucher counts: a descriptor says whether its
+    /// server is verified.
+    pub(crate) fn denies(self) -> bool {
+        matches!(self, Self::Suspend | Self::Quarantine | Self::Revoke | Self::Unverify)
+    }
+
+    /// Whether it may be done for a while only.
+    pub fn may_end(self) -> bool {
+        matches!(self, Self::Suspend | Self::Quarantine)
     }
 }
 
@@ -53,76 +82,10 @@ impl FromStr for Act {
 
     fn from_str(text: &str) -> Result<Self, String> {
         Self::ALL.into_iter().find(|act| act.as_str() == text).ok_or_else(|| {
-            format!("unknown act `{text}`: use suspend, quarantine, revoke, reinstate, verify or unverify")
+            format!(
+                "unknown act `{text}`: use suspend, quarantine, revoke, reinstate, approve, verify or unverify"
+            )
         })
-    }
-}
-
-/// What a moderator acts on.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Subject {
-    /// All servers of a namespace, present and future.
-    Namespace(Namespace),
-    /// All versions of a server, present and future.
-    Server(ServerName),
-    /// One version.
-    Version(ServerName, Version),
-    /// A client.
-    Client(ClientId),
-    /// All clients of a tenant.
-    Tenant(TenantId),
-}
-
-impl Subject {
-    /// Parses what the API calls `subject.kind` and `subject.id`.
-    pub fn parse(kind: &str, id: &str) -> Result<Self, String> {
-        fn as_id<T: FromStr<Err: fmt::Display>>(kind: &str, id: &str) -> Result<T, String> {
-            id.parse().map_err(|error| format!("`{id}` is no {kind} id: {error}"))
-        }
-        match kind {
-            "namespace" => as_id(kind, id).map(Self::Namespace),
-            "server" => as_id(kind, id).map(Self::Server),
-            "client" => as_id(kind, id).map(Self::Client),
-            "tenant" => as_id(kind, id).map(Self::Tenant),
-            "version" => {
-                let (name, version) = id
-                    .split_once('@')
-                    .ok_or_else(|| format!("`{id}` is no version id: write namespace/name@version"))?;
-                let version = Version::parse_imported(version).map_err(|error| error.to_string())?;
-                Ok(Self::Version(as_id("server", name)?, version))
-            }
-            _ => Err(format!(
-                "unknown subject kind `{kind}`: use server, version, namespace, client or tenant"
-            )),
-        }
-    }
-
-    /// The kind's name in JSON.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Namespace(_) => "namespace",
-            Self::Server(_) => "server",
-            Self::Version(..) => "version",
-            Self::Client(_) => "client",
-            Self::Tenant(_) => "tenant",
-        }
-    }
-
-    /// The id, without the kind.
-    pub fn id(&self) -> String {
-        match self {
-            Self::Namespace(namespace) => namespace.to_string(),
-            Self::Server(name) => name.to_string(),
-            Self::Version(name, version) => format!("{name}@{version}"),
-            Self::Client(id) => id.to_string(),
-            Self::Tenant(id) => id.to_string(),
-        }
-    }
-}
-
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind(), self.id())
     }
 }
 
@@ -152,6 +115,13 @@ impl Standing {
         }
     }
 
+    /// Parses the name.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut all = [Self::None, Self::Suspended, Self::Quarantined, Self::Revoked].into_iter();
+        all.find(|standing| standing.as_str() == text)
+            .ok_or_else(|| format!("unknown standing `{text}`: use none, suspended, quarantined or revoked"))
+    }
+
     /// The standing after `act`, or why the act cannot be.
     fn after(self, act: Act) -> Result<Self, Rejection> {
         match (self, act) {
@@ -159,7 +129,8 @@ impl Standing {
             (Self::Revoked, Act::Revoke) => Ok(Self::Revoked),
             (Self::Revoked, _) => Err(Rejection::Revoked),
             (Self::None, Act::Reinstate) => Err(Rejection::NotModerated),
-            (_, Act::Reinstate) => Ok(Self::None),
+            (Self::None | Self::Suspended, Act::Approve) => Err(Rejection::NotInReview),
+            (_, Act::Approve | Act::Reinstate) => Ok(Self::None),
             (_, Act::Suspend) => Ok(Self::Suspended),
             (_, Act::Quarantine) => Ok(Self::Quarantined),
             (_, Act::Revoke) => Ok(Self::Revoked),
@@ -182,70 +153,46 @@ pub struct Moderation {
     pub at: Timestamp,
     /// The index of the entry that did it.
     pub index: u64,
+    /// When the suspension or the quarantine lifts itself. A record of its own in snapshots, since the form of this one
+    /// was released without it.
+    #[serde(skip)]
+    pub expires_at: Option<Timestamp>,
 }
 
 impl Registry {
-    pub(crate) fn moderate(
-        &mut self,
-        by: &Principal,
-        act: Act,
-        subject: &Subject,
-        reason: &str,
-        case: Option<&str>,
-    ) -> Result<Outcome, Rejection> {
-        self.require(by, Right::Moderate)?;
-        check_words(reason, case)?;
-        self.require_subject(subject, act)?;
-        let old = self.moderation.get(subject);
-        let standing = old.map_or(Standing::None, |record| record.standing).after(act)?;
-        let verified = match act {
-            Act::Verify => Some(true),
-            Act::Unverify => Some(false),
-            _ => old.and_then(|record| record.verified),
-        };
-        if let Some(old) = old.filter(|old| old.standing == standing && old.verified == verified) {
-            return Ok(Outcome::Unchanged { since: old.index });
-        }
-        // Vouching for what is suspended must not overwrite why it is suspended.
-        let kept = old.filter(|old| old.standing == standing && standing != Standing::None);
-        let (reason, case) = kept.map_or_else(
-            || (reason.to_owned(), case.map(str::to_owned)),
-            |old| (old.reason.clone(), old.case.clone()),
-        );
-        let record = Moderation { standing, verified, reason, case, at: self.at, index: self.applied };
-        self.moderation.insert(subject.clone(), Arc::new(record));
-        Ok(Outcome::Done)
-    }
-
-    /// A namespace may be moderated before anything is in it; everything else must exist.
-    fn require_subject(&self, subject: &Subject, act: Act) -> Result<(), Rejection> {
-        let exists = match subject {
-            Subject::Namespace(_) => true,
-            Subject::Server(name) => self.servers.contains_key(name),
-            Subject::Version(name, version) => {
-                self.servers.get(name).is_some_and(|server| server.versions.contains_key(version))
-            }
-            Subject::Client(id) => self.clients.contains_key(id),
-            Subject::Tenant(id) => self.tenants.contains_key(id),
-        };
-        if !exists {
-            return Err(Rejection::SubjectNotFound(subject.clone()));
-        }
-        let caller = matches!(subject, Subject::Client(_) | Subject::Tenant(_));
-        if caller && matches!(act, Act::Quarantine | Act::Verify | Act::Unverify) {
-            return Err(Rejection::ActNotApplicable(act, subject.kind().into()));
-        }
-        Ok(())
-    }
-
     /// The record of exactly this subject.
     pub fn moderation(&self, subject: &Subject) -> Option<&Moderation> {
         self.moderation.get(subject).map(|record| &**record)
     }
 
+    /// Sets the record of a subject, and what is kept beside it.
+    pub(crate) fn put_moderation(&mut self, subject: Subject, record: Moderation) {
+        let end = |record: &Moderation| record.expires_at;
+        if let Some(former) = self.moderation.get(&subject).and_then(|former| end(former)) {
+            self.moderation_ends.remove(&(former, subject.clone()));
+        }
+        if let Some(end) = end(&record) {
+            self.moderation_ends.insert((end, subject.clone()));
+        }
+        self.withhold(&subject, record.standing);
+        self.moderation.insert(subject, Arc::new(record));
+    }
+
     /// All records, by subject.
     pub fn moderations(&self) -> impl Iterator<Item = (&Subject, &Moderation)> {
         self.moderation.iter().map(|(subject, record)| (subject, &**record))
+    }
+
+    /// The records behind that of `after`, by subject.
+    pub fn moderations_after(
+        &self,
+        after: Option<&Subject>,
+    ) -> impl Iterator<Item = (&Subject, &Moderation)> {
+        let after = after.cloned();
+        let from = after.clone().map_or(Bound::Unbounded, Bound::Included);
+        let records = self.moderation.range((from, Bound::Unbounded));
+        let behind = records.filter(move |(subject, _)| after.as_ref() != Some(*subject));
+        behind.map(|(subject, record)| (subject, &**record))
     }
 
     /// How a version stands: the worst of its namespace's, its server's and its own records, with the
@@ -276,18 +223,8 @@ impl Registry {
         ]
     }
 
-    /// Whether a client or a tenant may not act.
+    /// Whether a client, a tenant, a token or a node may not act.
     pub(crate) fn is_barred(&self, subject: &Subject) -> bool {
         self.moderation(subject).is_some_and(|record| record.standing != Standing::None)
     }
-}
-
-fn check_words(reason: &str, case: Option<&str>) -> Result<(), Rejection> {
-    if reason.trim().is_empty() || reason.len() > MAX_REASON {
-        return Err(Rejection::Invalid(format!("a reason of 1 to {MAX_REASON} bytes is needed")));
-    }
-    if case.is_some_and(|case| case.len() > MAX_CASE) {
-        return Err(Rejection::Invalid(format!("a case reference has at most {MAX_CASE} bytes")));
-    }
-    Ok(())
 }

@@ -1,8 +1,9 @@
 //! What comes of an entry: the same on every replica, refusals included.
 
+use crate::moderation::instead;
 use crate::{
-    Act, ClientId, IdentityProviderId, KeyState, Kid, MirrorId, Mirrored, NodeId, Right, Subject, TenantId,
-    Timestamp, TokenId, WebhookId,
+    Act, ClientId, IdentityProviderId, KeyState, Kid, MirrorId, Mirrored, Moderated, NodeId, Right, Subject,
+    TenantId, Timestamp, TokenId, WebhookId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -34,12 +35,35 @@ pub enum Outcome {
     Rejected(Rejection),
     /// What came of each version that a source named, in the order of the command.
     Mirrored(Vec<Result<Mirrored, Rejection>>),
+    /// What came of an act for each subject that its glob fits.
+    Moderated(Vec<(Subject, Result<Moderated, Rejection>)>),
+    /// Nothing was done yet: another moderator has to confirm it, by the index of this entry.
+    Asked,
 }
 
 impl Outcome {
     /// Whether the entry may have changed anything.
     pub fn changed(&self) -> bool {
-        !matches!(self, Self::Unchanged { .. } | Self::Repeated { .. } | Self::Rejected(_))
+        match self {
+            Self::Unchanged { .. } | Self::Repeated { .. } | Self::Rejected(_) => false,
+            Self::Moderated(each) => each.iter().any(|(_, one)| *one == Ok(Moderated::Done)),
+            _ => true,
+        }
+    }
+
+    /// The index of the entry that had made everything so before, if this one changed nothing.
+    pub fn since(&self) -> Option<u64> {
+        match self {
+            Self::Unchanged { since } => Some(*since),
+            Self::Moderated(each) if !self.changed() => {
+                let sinces = each.iter().filter_map(|(_, one)| match one {
+                    Ok(Moderated::Unchanged { since }) => Some(*since),
+                    _ => None,
+                });
+                sinces.max()
+            }
+            _ => None,
+        }
     }
 
     /// The outcome as a word in the audit chain.
@@ -48,8 +72,23 @@ impl Outcome {
             Self::Rejected(rejection) => rejection.code(),
             Self::Unchanged { .. } => "unchanged",
             Self::Repeated { .. } => "repeated",
+            Self::Asked => "asked",
+            Self::Moderated(each) if !self.changed() => match each.first() {
+                _ if self.since().is_some() => "unchanged",
+                Some((_, Err(rejection))) => rejection.code(),
+                _ => "unchanged",
+            },
             _ => "done",
         }
+    }
+}
+
+/// What came of one of several, as a word.
+pub(crate) fn code_of(one: &Result<Moderated, Rejection>) -> &'static str {
+    match one {
+        Ok(Moderated::Done) => "done",
+        Ok(Moderated::Unchanged { .. }) => "unchanged",
+        Err(rejection) => rejection.code(),
     }
 }
 
@@ -88,7 +127,7 @@ pub enum Rejection {
     #[error("{0} does not exist")]
     SubjectNotFound(Subject),
     /// The act does not go with the subject.
-    #[error("{} does not apply to a {}", .0.as_str(), .1)]
+    #[error("{} does not apply to a {}: {}", .0.as_str(), .1, instead(*.0, .1))]
     ActNotApplicable(Act, String),
     /// Revoked is final.
     #[error("the subject is revoked, which is final: use a new name or version")]
@@ -178,6 +217,36 @@ pub enum Rejection {
     /// No such identity provider.
     #[error("there is no identity provider {0}")]
     IdentityProviderNotFound(IdentityProviderId),
+    /// What was to be lifted is not what was read.
+    #[error("the moderation of {0} has been changed meanwhile")]
+    ModerationChanged(Subject),
+    /// It lifts itself later.
+    #[error("{subject} is to be lifted at {at}, and not before")]
+    NotYetDue { subject: Subject, at: Timestamp },
+    /// A glob fits nothing.
+    #[error("nothing in the catalog fits {0}")]
+    NothingFits(String),
+    /// A glob fits more than one act takes.
+    #[error("{target} fits {number} {kind}s, and one act takes at most {limit}: narrow the glob")]
+    TooManySubjects { target: String, kind: String, number: usize, limit: usize },
+    /// Nothing to approve.
+    #[error("the subject is not in quarantine: approving ends a review, reinstating lifts a suspension")]
+    NotInReview,
+    /// Nobody could make another token.
+    #[error("this is the last operator token that counts: an operator makes another one first, or ends it")]
+    LastOperator,
+    /// Nobody asks for this, or not any more.
+    #[error("there is no request {0}, or it was confirmed, rejected or left for too long")]
+    RequestNotFound(u64),
+    /// One person is not two.
+    #[error("request {0} is your own: another moderator confirms it")]
+    SamePerson(u64),
+    /// The word of a token that does not count.
+    #[error("whoever made request {0} may not moderate any more: ask for it anew")]
+    RequesterGone(u64),
+    /// The same is asked for already.
+    #[error("request {0} asks for this already: confirm it, or reject it")]
+    AlreadyAsked(u64),
 }
 
 impl Rejection {
@@ -223,6 +292,16 @@ impl Rejection {
             Self::WebhookNotFound(_) => "webhook_not_found",
             Self::WebhookExists(_) => "webhook_exists",
             Self::IdentityProviderNotFound(_) => "identity_provider_not_found",
+            Self::ModerationChanged(_) => "moderation_changed",
+            Self::NotYetDue { .. } => "not_yet_due",
+            Self::NothingFits(_) => "not_found",
+            Self::TooManySubjects { .. } => "too_many_subjects",
+            Self::NotInReview => "not_in_review",
+            Self::LastOperator => "last_operator",
+            Self::RequestNotFound(_) => "request_not_found",
+            Self::SamePerson(_) => "same_person",
+            Self::RequesterGone(_) => "requester_gone",
+            Self::AlreadyAsked(_) => "already_asked",
         }
     }
 }

@@ -94,6 +94,8 @@ pub struct Governance {
     pub moderation: Standing,
     /// Why, if it is moderated.
     pub reason: Option<String>,
+    /// When the moderation lifts itself, if it does.
+    pub expires_at: Option<Timestamp>,
     /// When a moderator last acted on it, or the publisher last changed its status.
     pub changed_at: Timestamp,
     /// Whether a connect could succeed, as far as that does not depend on the client.
@@ -250,6 +252,7 @@ impl Registry {
             verified,
             moderation,
             reason: record.map(|record| record.reason.clone()),
+            expires_at: record.and_then(|record| record.expires_at),
             // What was lifted changed too: who follows by `updated_since` must hear of it.
             changed_at: last_act.map_or(Timestamp::default(), |act| act.at).max(published.status_changed_at),
             connectable: reachable && published.document.is_streamable(),

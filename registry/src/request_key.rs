@@ -65,10 +65,7 @@ impl Registry {
         if matches!(outcome, Outcome::Rejected(_)) {
             return;
         }
-        let since = match outcome {
-            Outcome::Unchanged { since } => Some(*since),
-            _ => None,
-        };
+        let since = outcome.since();
         let (at, index) = (self.at, self.applied);
         let answered = Answered { fingerprint: key.fingerprint, at, index, since };
         self.restore_request(asked, Arc::new(answered));

@@ -8,7 +8,7 @@
 //! forbids from what it leaves would be dear or subtle, a wider subject takes the floor, and clients ask anew.
 
 use crate::{
-    Act, ClientId, Command, Decision, Governed, KeyState, Kid, MemberState, Namespace, PublicKey, Registry,
+    ClientId, Command, Decision, Governed, KeyState, Kid, MemberState, Namespace, PublicKey, Registry,
     ServerName, Status, Subject, Tenant, TenantId, Timestamp, TokenId, Version,
 };
 use serde::{Deserialize, Serialize};
@@ -29,10 +29,9 @@ pub(crate) struct Floor {
 
 impl Registry {
     /// What descriptors the command forbids if it goes through, as far as its kind and the state before it tell.
-    /// Publishing and mirroring are judged by what they take, where they take it.
+    /// Moderating, publishing and mirroring are judged by what they take, where they take it.
     pub(crate) fn forbidden_by(&self, command: &Command) -> Vec<Subject> {
         match command {
-            Command::Moderate { act, subject, .. } => moderated(*act, subject).into_iter().collect(),
             Command::SetStatus { name, version, status: Status::Deleted, .. } => {
                 vec![withdrawn(name, version.as_ref())]
             }
@@ -42,7 +41,9 @@ impl Registry {
                 self.changed_client(id, tenant.as_ref(), keys).into_iter().collect()
             }
             Command::PutTenant { id, tenant } => self.changed_tenant(id, tenant).into_iter().collect(),
-            Command::UpdateSettings(patch) if patch.governed == Some(Governed::Verified) => {
+            Command::UpdateSettings(patch) | Command::ChangeSettings { settings: patch, .. }
+                if patch.governed == Some(Governed::Verified) =>
+            {
                 self.unverified().into_iter().map(Subject::Namespace).collect()
             }
             // What was granted by former settings counts no more, whatever the new ones say.
@@ -58,10 +59,16 @@ impl Registry {
             | Command::BeginIncarnation { .. } => Vec::new(),
             // A key that retires signs no more; what it signed stays good.
             Command::ActivateKey(_) | Command::RotateKey(_) | Command::RetireKey(_) => Vec::new(),
-            Command::SetStatus { .. } | Command::PutNamespace { .. } | Command::UpdateSettings(_) => {
-                Vec::new()
-            }
+            Command::SetStatus { .. }
+            | Command::PutNamespace { .. }
+            | Command::UpdateSettings(_)
+            | Command::ChangeSettings { .. } => Vec::new(),
             Command::Bootstrap(_)
+            | Command::Moderate { .. }
+            | Command::Order(_)
+            | Command::Lift { .. }
+            | Command::ConfirmAct(_)
+            | Command::RejectAct { .. }
             | Command::Publish(_)
             | Command::Import(_)
             | Command::CreateToken(_)
@@ -86,7 +93,7 @@ impl Registry {
     }
 
     /// The client that a token stands for. Which of its tokens a descriptor was asked for with, it does not say.
-    fn bearer(&self, id: &TokenId) -> Option<Subject> {
+    pub(crate) fn bearer(&self, id: &TokenId) -> Option<Subject> {
         self.token(id)?.client.clone().map(Subject::Client)
     }
 
@@ -181,18 +188,12 @@ impl Registry {
     }
 
     /// The keys of which every descriptor is dead, whatever index it states: those that are revoked, and those of
-    /// nodes that are being removed, which never come back.
+    /// nodes that are being removed, which never come back. A node that is suspended may come back: with another key.
     pub fn dead_keys(&self) -> impl Iterator<Item = &Kid> {
         let drains = |node| self.member(node).is_some_and(|member| member.state == MemberState::Draining);
         let dead = move |state, node| state == KeyState::Revoked || drains(node);
         self.keys().filter(move |(_, key)| dead(key.state, key.node)).map(|(kid, _)| kid)
     }
-}
-
-/// Taking back a voucher counts: the descriptor says that the server is verified.
-fn moderated(act: Act, subject: &Subject) -> Option<Subject> {
-    let denies = matches!(act, Act::Suspend | Act::Quarantine | Act::Revoke | Act::Unverify);
-    denies.then(|| subject.clone())
 }
 
 fn withdrawn(name: &ServerName, version: Option<&Version>) -> Subject {

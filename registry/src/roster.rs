@@ -127,8 +127,9 @@ impl Registry {
         self.roster.get(&node).map(|member| &**member)
     }
 
-    /// Whether the node is one of those that issue.
+    /// Whether the node is one of those that issue: neither being removed nor suspended.
     pub fn is_active_member(&self, node: NodeId) -> bool {
-        self.roster.get(&node).is_some_and(|member| member.state == MemberState::Active)
+        let is_active = |member: &Arc<Member>| member.state == MemberState::Active;
+        self.roster.get(&node).is_some_and(is_active) && !self.is_suspended_node(node)
     }
 }

@@ -4,6 +4,7 @@ use crate::{
     Change, Imported, KeptServerJson, Mirrored, Namespace, Outcome, Principal, Registry, Rejection, Right,
     ServerJson, ServerName, Subject, Timestamp, Version, Versions, snapshot,
 };
+use imbl::OrdSet;
 use serde::{Deserialize, Serialize};
 use std::{str::FromStr, sync::Arc};
 
@@ -86,15 +87,17 @@ impl Published {
 pub struct Server {
     /// By version, in the order of their text.
     pub versions: Versions,
-    /// The version that `latest` means; none when all are deleted.
+    /// The version that `latest` means; none when all are deleted or in review.
     pub latest: Option<Version>,
-    /// The highest stable version that is not deleted. Kept like `latest`, since every connect asks for it.
+    /// The highest stable version that is neither deleted nor in review. Kept like `latest`, since every connect asks for it.
     pub(crate) stable: Option<Version>,
+    /// Versions in review. Derived from the records of moderation: neither of the two above is one of them.
+    pub(crate) withheld: OrdSet<Version>,
 }
 
 impl Server {
-    /// The version that a connect without a version means: the highest stable one that is not
-    /// deleted, else `latest`.
+    /// The version that a connect without a version means: the highest stable one that is neither deleted nor in
+    /// review, else `latest`.
     pub(crate) fn default_version(&self) -> Option<&Version> {
         self.stable.as_ref().or(self.latest.as_ref())
     }
@@ -102,9 +105,43 @@ impl Server {
     fn highest(&self, wanted: impl Fn(&Published) -> bool) -> Option<&Version> {
         self.versions
             .iter()
-            .filter(|(_, published)| published.status != Status::Deleted && wanted(published))
+            .filter(|(_, published)| self.offers(published) && wanted(published))
             .max_by(|(a, x), (b, y)| Version::compare((a, x.published_at.0), (b, y.published_at.0)))
             .map(|(version, _)| version)
+    }
+
+    fn offers(&self, published: &Published) -> bool {
+        published.status != Status::Deleted && !self.withholds(published.document.version())
+    }
+
+    pub(crate) fn withholds(&self, version: &Version) -> bool {
+        self.withheld.contains(version)
+    }
+
+    /// Keeps a version for those who review it, or not any more. The others are looked at only if it was one of the
+    /// highest.
+    pub(crate) fn withhold(&mut self, version: &Version, in_review: bool) {
+        if !in_review {
+            self.withheld.remove(version);
+            return self.promote(version);
+        }
+        self.withheld.insert(version.clone());
+        if self.latest.as_ref() == Some(version) || self.stable.as_ref() == Some(version) {
+            self.replace([]);
+        }
+    }
+
+    /// Makes a version that is there the highest, if it is.
+    fn promote(&mut self, version: &Version) {
+        if !self.versions.get(version).is_some_and(|published| self.offers(published)) {
+            return;
+        }
+        if version.is_stable() && self.outranks(version, self.stable.as_ref()) {
+            self.stable = Some(version.clone());
+        }
+        if self.outranks(version, self.latest.as_ref()) {
+            self.latest = Some(version.clone());
+        }
     }
 
     fn outranks(&self, version: &Version, other: Option<&Version>) -> bool {
@@ -116,14 +153,8 @@ impl Server {
     /// of a server with very many versions is read in time in proportion to their number.
     pub(crate) fn add(&mut self, published: Arc<Published>) {
         let version = published.document.version().clone();
-        let counts = published.status != Status::Deleted;
         self.versions.insert(published);
-        if counts && version.is_stable() && self.outranks(&version, self.stable.as_ref()) {
-            self.stable = Some(version.clone());
-        }
-        if counts && self.outranks(&version, self.latest.as_ref()) {
-            self.latest = Some(version);
-        }
+        self.promote(&version);
     }
 
     /// Replaces versions. The highest ones are searched for once, after all, since that looks at every version.
@@ -200,8 +231,16 @@ impl Registry {
             self.denied = self.applied;
             self.revoke(Subject::Server(loser));
         }
+        let version = published.document.version().clone();
+        if self.reviews_new_entries() {
+            // Before it is there: it must not be `latest` in between, not even for a search.
+            server.withheld.insert(version.clone());
+        }
         server.add(published);
-        self.put_server(name, server);
+        self.put_server(name.clone(), server);
+        if self.reviews_new_entries() {
+            self.await_approval(&name, &version);
+        }
         Ok(())
     }
 

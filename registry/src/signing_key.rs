@@ -220,6 +220,17 @@ impl Registry {
         Ok(Outcome::Done)
     }
 
+    pub(crate) fn end_key(&mut self, kid: &Kid) {
+        if self.key(kid).is_some_and(|key| key.state != KeyState::Revoked) {
+            self.set_key_state(kid, KeyState::Revoked);
+        }
+    }
+
+    /// Revokes all keys of a node by which something may be out. Its spare has signed nothing yet.
+    pub(crate) fn end_keys_in_use(&mut self, node: NodeId) {
+        self.revoke_keys(|key| key.node == node && key.state != KeyState::Prepared);
+    }
+
     pub(crate) fn revoke_keys_of(&mut self, node: NodeId) {
         self.revoke_keys(|key| key.node == node);
     }

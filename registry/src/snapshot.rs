@@ -3,10 +3,10 @@
 //! Records come in a fixed order with every map in key order, so that equal states give equal bytes.
 
 use crate::{
-    AuditRecord, Change, Client, ClientId, FIRST_INCARNATION, GivenUp, Hold, IdentityProvider,
-    IdentityProviderId, Kid, Member, Mirror, MirrorId, Moderation, Namespace, NamespaceRecord, NodeId,
-    Published, Registry, SecretFingerprint, ServerName, Settings, SigningKey, Subject, Tenant, TenantId,
-    Timestamp, Token, TokenId, Version, Webhook, WebhookId,
+    ActRequest, AuditRecord, AuditedSubject, Change, Client, ClientId, FIRST_INCARNATION, GivenUp, Hold,
+    IdentityProvider, IdentityProviderId, Kid, Member, Mirror, MirrorId, Moderation, ModerationRules,
+    Namespace, NamespaceRecord, NodeId, Published, Registry, SecretFingerprint, ServerName, Settings,
+    SigningKey, Subject, Tenant, TenantId, Timestamp, Token, TokenId, Version, Webhook, WebhookId,
     mirror::Origin,
     remote_claim::{TemplateClaim, TemplateKey},
     request_key::{Answered, Asked},
@@ -22,7 +22,8 @@ use std::sync::Arc;
 /// - 3: the first that was released.
 /// - 4: as 3, and the cluster secrets that were given up, the incarnation unless it is the first, why nothing is
 ///   issued, the mirrors, what was taken over by them, what entries for many versions did, the webhooks, when tokens were
-///   last used, and the identity providers.
+///   last used, the identity providers, when suspensions lift themselves, audit records of acts on several subjects, the
+///   rules of moderation, and acts that wait for a second person.
 pub const VERSION: u16 = 4;
 
 /// The oldest form that is read.
@@ -107,6 +108,10 @@ enum Record {
     Webhook(WebhookId, Arc<Webhook>),
     TokenUse(TokenId, Timestamp),
     IdentityProvider(IdentityProviderId, Arc<IdentityProvider>),
+    ModerationEnd(Subject, Timestamp),
+    AuditOfSeveral(Arc<AuditRecord>, Vec<AuditedSubject>),
+    Rules(ModerationRules),
+    ActRequest(u64, Arc<ActRequest>),
 }
 
 /// The form in which `registry` is written.
@@ -116,8 +121,11 @@ pub fn form(registry: &Registry) -> u16 {
     let lists_nothing = registry.given_up.is_empty() && registry.changes.is_empty();
     let tells_nothing = registry.webhooks.is_empty() && registry.token_uses.is_empty();
     let believes_none = registry.identity_providers.is_empty();
+    let awaits_nothing = registry.moderation_ends.is_empty() && registry.act_requests.is_empty();
+    let acts_simply =
+        awaits_nothing && !registry.audit_several && registry.rules == ModerationRules::default();
     let says_less = is_first && mirrors_nothing && lists_nothing && tells_nothing && believes_none;
-    if says_less { OLDEST } else { VERSION }
+    if says_less && acts_simply { OLDEST } else { VERSION }
 }
 
 /// The records of `registry`, in their fixed order.
@@ -172,7 +180,17 @@ fn all(registry: &Registry) -> impl Iterator<Item = Record> + '_ {
         .chain(
             registry.identity_providers.iter().map(|(k, v)| Record::IdentityProvider(k.clone(), v.clone())),
         )
-        .chain(registry.audit.iter().map(|chained| Record::Audit(chained.record.clone())))
+        .chain(registry.moderation_ends.iter().map(|(end, s)| Record::ModerationEnd(s.clone(), *end)))
+        .chain(Some(registry.rules).filter(|it| *it != ModerationRules::default()).map(Record::Rules))
+        .chain(registry.act_requests.iter().map(|(id, it)| Record::ActRequest(*id, it.clone())))
+        .chain(registry.audit.iter().map(|chained| audited(&chained.record)))
+}
+
+fn audited(record: &Arc<AuditRecord>) -> Record {
+    match &*record.subjects {
+        [] => Record::Audit(record.clone()),
+        several => Record::AuditOfSeveral(record.clone(), several.to_vec()),
+    }
 }
 
 /// Makes a registry from records.
@@ -212,7 +230,7 @@ impl Builder {
             Record::Literal(k, v) => drop(registry.remotes.literals.insert(k, v)),
             Record::Template(k, v) => drop(registry.remotes.templates.insert(k, v)),
             Record::Namespace(k, v) => drop(registry.namespaces.insert(k, v)),
-            Record::Moderation(k, v) => drop(registry.moderation.insert(k, v)),
+            Record::Moderation(k, v) => registry.restore_moderation(k, v),
             Record::Client(k, v) => drop(registry.clients.insert(k, v)),
             Record::Tenant(k, v) => registry.restore_tenant(k, v),
             Record::Token(k, v) => drop(registry.tokens.insert(k, v)),
@@ -230,7 +248,14 @@ impl Builder {
             Record::Changes(index, v) => registry.restore_changes(index, Arc::unwrap_or_clone(v)),
             Record::TokenUse(k, v) => drop(registry.token_uses.insert(k, v)),
             Record::IdentityProvider(k, v) => drop(registry.identity_providers.insert(k, v)),
+            Record::ModerationEnd(subject, end) => registry.restore_end(subject, end),
+            Record::ActRequest(id, request) => drop(registry.act_requests.insert(id, request)),
+            Record::Rules(rules) => registry.rules = rules,
             Record::Audit(record) => registry.chain(record),
+            Record::AuditOfSeveral(record, subjects) => {
+                let record = Arc::unwrap_or_clone(record);
+                registry.chain(Arc::new(AuditRecord { subjects, ..record }));
+            }
         }
     }
 
@@ -257,6 +282,14 @@ impl Builder {
 impl Registry {
     /// With what no record carries, since it follows from the others.
     fn indexed(mut self) -> Self {
+        let reviewed: Vec<_> =
+            self.servers.iter().filter(|(_, server)| !server.withheld.is_empty()).collect();
+        let reviewed: Vec<_> =
+            reviewed.into_iter().map(|(name, server)| (name.clone(), (**server).clone())).collect();
+        for (name, mut server) in reviewed {
+            server.replace([]);
+            self.servers.insert(name, Arc::new(server));
+        }
         for (name, server) in &self.servers {
             self.search.update(self.applied, name, None, server);
         }

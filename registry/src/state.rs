@@ -1,10 +1,10 @@
 //! The registry as a value.
 
 use crate::{
-    Chained, Change, Client, ClientId, FIRST_INCARNATION, GivenUp, Hold, IdentityProvider,
-    IdentityProviderId, Kid, Member, Mirror, MirrorId, Moderation, Namespace, NamespaceRecord, NodeId,
-    SecretFingerprint, Server, ServerName, Settings, SigningKey, Subject, Tenant, TenantId, Timestamp, Token,
-    TokenId, Version, Webhook, WebhookId,
+    ActRequest, Chained, Change, Client, ClientId, FIRST_INCARNATION, GivenUp, Hold, IdentityProvider,
+    IdentityProviderId, Kid, Member, Mirror, MirrorId, Moderation, ModerationRules, Namespace,
+    NamespaceRecord, NodeId, SecretFingerprint, Server, ServerName, Settings, SigningKey, Subject, Tenant,
+    TenantId, Timestamp, Token, TokenId, Version, Webhook, WebhookId,
     mirror::Origin,
     remote_claim::Claims,
     request_key::{Answered, Asked},
@@ -29,12 +29,17 @@ pub struct Registry {
     /// Everything at or below this index binds every node.
     pub(crate) sealed: u64,
     pub(crate) settings: Settings,
+    pub(crate) rules: ModerationRules,
     pub(crate) servers: OrdMap<ServerName, Arc<Server>>,
     /// Derived from the servers: no snapshot has it.
     pub(crate) search: SearchIndex,
     pub(crate) remotes: Claims,
     pub(crate) namespaces: OrdMap<Namespace, Arc<NamespaceRecord>>,
     pub(crate) moderation: OrdMap<Subject, Arc<Moderation>>,
+    /// When which of them lift themselves, the first to end first. Derived: see [`Moderation::expires_at`].
+    pub(crate) moderation_ends: OrdSet<(Timestamp, Subject)>,
+    /// Acts that wait for another moderator, by the index of the entry that asked for them.
+    pub(crate) act_requests: OrdMap<u64, Arc<ActRequest>>,
     pub(crate) clients: OrdMap<ClientId, Arc<Client>>,
     pub(crate) tenants: OrdMap<TenantId, Arc<Tenant>>,
     /// How many of them have a budget of their own.
@@ -64,6 +69,8 @@ pub struct Registry {
     /// What entries for many versions did, by their index.
     pub(crate) changes: OrdMap<u64, Arc<Vec<Change>>>,
     pub(crate) audit: Vector<Chained>,
+    /// Whether some record of the chain is of an act on several subjects. Derived.
+    pub(crate) audit_several: bool,
 }
 
 impl Default for Registry {
@@ -75,11 +82,14 @@ impl Default for Registry {
             denied: 0,
             sealed: 0,
             settings: Settings::default(),
+            rules: ModerationRules::default(),
             servers: OrdMap::new(),
             search: SearchIndex::default(),
             remotes: Claims::default(),
             namespaces: OrdMap::new(),
             moderation: OrdMap::new(),
+            moderation_ends: OrdSet::new(),
+            act_requests: OrdMap::new(),
             clients: OrdMap::new(),
             tenants: OrdMap::new(),
             tenants_with_budget: 0,
@@ -101,6 +111,7 @@ impl Default for Registry {
             webhooks: OrdMap::new(),
             changes: OrdMap::new(),
             audit: Vector::new(),
+            audit_several: false,
         }
     }
 }

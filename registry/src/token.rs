@@ -3,8 +3,8 @@
 //! The checksum lets secret scanners and typing errors be told from real tokens without asking anyone.
 
 use crate::{
-    Caller, ClientId, Credential, Glob, Outcome, Principal, Registry, Rejection, Right, Role, TenantId,
-    Timestamp,
+    Caller, ClientId, Credential, Glob, Outcome, Principal, Registry, Rejection, Right, Role, Subject,
+    TenantId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -213,12 +213,23 @@ impl Registry {
 
     pub(crate) fn revoke_token(&mut self, by: &Principal, id: &TokenId) -> Result<Outcome, Rejection> {
         self.require(by, Right::Operate)?;
-        let token = self.tokens.get(id).ok_or_else(|| Rejection::TokenNotFound(id.clone()))?;
-        if token.revoked_at.is_none() {
-            let revoked = Token { revoked_at: Some(self.at), ..(**token).clone() };
+        if !self.tokens.contains_key(id) {
+            return Err(Rejection::TokenNotFound(id.clone()));
+        }
+        self.end_token(id);
+        Ok(Outcome::Done)
+    }
+
+    pub(crate) fn end_token(&mut self, id: &TokenId) {
+        if let Some(token) = self.token(id).filter(|token| token.revoked_at.is_none()) {
+            let revoked = Token { revoked_at: Some(self.at), ..token.clone() };
             self.tokens.insert(id.clone(), Arc::new(revoked));
         }
-        Ok(Outcome::Done)
+    }
+
+    /// The token, if it counts by the time of the log.
+    pub(crate) fn live_token(&self, id: &TokenId) -> Option<&Token> {
+        self.token(id).filter(|token| token.is_live(self.at) && !self.is_barred(&Subject::Token(id.clone())))
     }
 
     /// The caller that `credential` proves at `now`, or nothing: unknown, wrong, ended and revoked
@@ -234,7 +245,8 @@ impl Registry {
     fn bearer_of(&self, presented: &PresentedToken, now: Timestamp) -> Option<Caller> {
         let token = self.tokens.get(&presented.id)?;
         let same = bool::from(token.hash.0.ct_eq(&presented.hash.0));
-        (same && token.is_live(now)).then(|| self.caller(token))
+        let counts = token.is_live(now) && !self.is_barred(&Subject::Token(presented.id.clone()));
+        (same && counts).then(|| self.caller(token))
     }
 
     fn caller(&self, token: &Token) -> Caller {
@@ -246,10 +258,7 @@ impl Registry {
     /// The caller behind an entry's principal, as of the entry's own instant.
     pub(crate) fn acting(&self, by: &Principal) -> Result<Caller, Rejection> {
         let caller = match by {
-            Principal::Token(id) => {
-                let token = self.tokens.get(id).filter(|token| token.is_live(self.at));
-                token.map(|token| self.caller(token))
-            }
+            Principal::Token(id) => self.live_token(id).map(|token| self.caller(token)),
             Principal::Publisher(grant) => self.granted(grant, self.at),
             Principal::Oidc(grant) => self.vouched_for(grant, self.at),
             Principal::Node(_) | Principal::ClusterSecret | Principal::System => None,

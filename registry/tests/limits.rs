@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[path = "limits/bulk.rs"]
+mod bulk;
 #[path = "limits/request_keys.rs"]
 mod request_keys;
 mod world;

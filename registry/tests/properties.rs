@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[path = "properties/bulk.rs"]
+mod bulk;
 #[path = "properties/cast.rs"]
 mod cast;
 #[path = "properties/connects.rs"]

@@ -13,7 +13,7 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use hapi_registry_state::{AuditRecord, Chained};
+use hapi_registry_state::{AuditRecord, AuditedSubject, Chained};
 use serde::{Deserialize, Serialize};
 use std::{fmt::Write, sync::Arc};
 use utoipa::{IntoParams, ToSchema};
@@ -45,7 +45,7 @@ pub(crate) struct AuditPage {
 
 /// One record; these members, all but the hash, canonicalised, are what the chain hashes.
 #[derive(Serialize, ToSchema)]
-struct ShownRecord {
+pub(crate) struct ShownRecord {
     index: u64,
     at: String,
     actor: String,
@@ -55,6 +55,24 @@ struct ShownRecord {
     outcome: String,
     /// The hash of the chain up to this record: the first that does not follow from the one before it is not as it was.
     hash: String,
+    /// What came of each subject, where one act was for several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    subjects: Vec<ShownSubject>,
+}
+
+/// One of several subjects of an act.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ShownSubject {
+    /// `done`, `unchanged`, or the code of the refusal.
+    outcome: String,
+    /// As `server/ai.acme/payments`.
+    subject: String,
+}
+
+impl From<&AuditedSubject> for ShownSubject {
+    fn from(AuditedSubject { subject, outcome }: &AuditedSubject) -> Self {
+        Self { subject: subject.clone(), outcome: outcome.clone() }
+    }
 }
 
 /// Read the audit chain.
@@ -101,7 +119,7 @@ pub(crate) async fn head(State(api): State<Arc<Api>>, caller: Authenticated) -> 
     Ok((headers, text).into_response())
 }
 
-fn shape(chained: &Chained) -> ShownRecord {
+pub(crate) fn shape(chained: &Chained) -> ShownRecord {
     let record = AuditRecord::clone(&chained.record);
     ShownRecord {
         index: record.index,
@@ -112,6 +130,7 @@ fn shape(chained: &Chained) -> ShownRecord {
         reason: record.reason,
         outcome: record.outcome,
         hash: hex(&chained.hash),
+        subjects: record.subjects.iter().map(ShownSubject::from).collect(),
     }
 }
 

@@ -420,6 +420,7 @@ fn shape(member: &MemberStatus, secrets: Option<&SecretsInForce>, state: &Regist
         peer: member.record.peer.clone(),
         role: if member.is_voter { "voter" } else { "learner" },
         state: match on_roster {
+            Some(MemberState::Active) if !state.is_active_member(member.id) => "suspended",
             Some(MemberState::Active) => "active",
             Some(MemberState::Draining) => "draining",
             None => "absent",

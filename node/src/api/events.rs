@@ -9,6 +9,7 @@ use super::{Api, body::Query};
 use crate::{
     auth::Authenticated,
     events::{Place, ShownEvent, page},
+    limits::{self, Origin},
     problem::{Problem, ProblemBody},
 };
 use axum::{
@@ -76,6 +77,7 @@ pub(crate) struct EventPage {
 pub(crate) async fn events(
     State(api): State<Arc<Api>>,
     caller: Authenticated,
+    from: Origin,
     Query(query): Query<EventQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -89,7 +91,8 @@ pub(crate) async fn events(
     }
     if wants_stream(&headers) {
         let since = last_event(&headers)?.unwrap_or(query.since);
-        return streamed(api, caller, since).map(IntoResponse::into_response);
+        let origin = api.limits.stream(from.0)?;
+        return streamed(api, caller, since, origin).map(IntoResponse::into_response);
     }
     let found = waited(&api, &caller, query.since, limit, Duration::from_secs(query.wait)).await?;
     Ok(Json(found).into_response())
@@ -139,12 +142,17 @@ async fn further(api: &Api, index: u64, within: Duration, closing: &mut watch::R
     }
 }
 
-fn streamed(api: Arc<Api>, caller: Authenticated, since: u64) -> Result<impl IntoResponse, Problem> {
+fn streamed(
+    api: Arc<Api>,
+    caller: Authenticated,
+    since: u64,
+    origin: limits::Place,
+) -> Result<impl IntoResponse, Problem> {
     let place = api.events.enter().ok_or_else(|| {
         Problem::unavailable("too_many_streams", "this node has no place for another stream: ask another one")
     })?;
     let closing = api.events.closing();
-    let reader = Reader { api, caller, since, batch: VecDeque::new(), closing, place };
+    let reader = Reader { api, caller, since, batch: VecDeque::new(), closing, place, _origin: origin };
     let events = stream::unfold(reader, |mut reader| async move {
         let event = reader.next().await?;
         Some((Ok::<_, Infallible>(event), reader))
@@ -160,6 +168,8 @@ struct Reader {
     batch: VecDeque<ShownEvent>,
     closing: watch::Receiver<bool>,
     place: Place,
+    /// Its place among all streams of its address.
+    _origin: limits::Place,
 }
 
 impl Reader {

@@ -41,13 +41,11 @@ impl Receipt {
 impl From<Written> for Receipt {
     fn from(written: Written) -> Self {
         let receipt = Self::sealed(written.index, &written.nodes);
-        match written.outcome {
-            Outcome::Unchanged { since } | Outcome::Repeated { since: Some(since), .. } => {
-                Self { index: since, unchanged: true, ..receipt }
-            }
-            Outcome::Repeated { index, since: None } => Self { index, ..receipt },
-            _ => receipt,
-        }
+        let (index, since) = match written.outcome {
+            Outcome::Repeated { index, since } => (index, since),
+            outcome => (written.index, outcome.since()),
+        };
+        Self { index: since.unwrap_or(index), unchanged: since.is_some(), ..receipt }
     }
 }
 

@@ -63,6 +63,9 @@ struct GovernanceMeta {
     /// Why, if it is moderated.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// When a suspension or a quarantine lifts itself, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
     /// Whether a connect could succeed, as far as that does not depend on the client.
     connectable: bool,
     /// The index of the entry that last changed it.
@@ -109,6 +112,7 @@ impl ServerResponse {
                     verified: governance.verified,
                     moderation: governance.moderation.as_str(),
                     reason: governance.reason.clone(),
+                    expires_at: governance.expires_at.map(|end| end.to_string()),
                     connectable: governance.connectable,
                     index: governance.index,
                     source: governance.source.as_ref().map(ToString::to_string),

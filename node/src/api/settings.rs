@@ -6,7 +6,8 @@ use crate::{
     problem::{Problem, ProblemBody},
 };
 use axum::{Json as Answer, extract::State};
-use hapi_registry_state::{Command, Right, Settings, SettingsPatch};
+use hapi_registry_state::{ModerationRules, Registry, Right, Settings, SettingsChange};
+use serde::Serialize;
 use std::sync::Arc;
 
 /// Show the settings in force.
@@ -17,9 +18,24 @@ use std::sync::Arc;
 pub(crate) async fn show(
     State(api): State<Arc<Api>>,
     caller: Authenticated,
-) -> Result<Answer<Settings>, Problem> {
+) -> Result<Answer<Shown>, Problem> {
     caller.govern(&api).await?;
-    Ok(Answer(api.replica.state().settings().clone()))
+    Ok(Answer(Shown::of(&api.replica.state())))
+}
+
+/// All that is in force.
+#[derive(Serialize)]
+pub(crate) struct Shown {
+    #[serde(flatten)]
+    settings: Settings,
+    #[serde(flatten)]
+    rules: ModerationRules,
+}
+
+impl Shown {
+    fn of(state: &Registry) -> Self {
+        Self { settings: state.settings().clone(), rules: state.moderation_rules() }
+    }
 }
 
 /// Change some settings; those that are not named stay.
@@ -28,15 +44,15 @@ pub(crate) async fn show(
     request_body(content = Object, description = "Any of `governed`, `anonymous_reads`, \
         `allow_insecure_endpoints`, `ttl_default`, `ttl_min`, `ttl_max`, `key_prepublish`, `strict`, \
         `strict_servers`, `client_connects_per_minute`, `tenant_connects_per_minute` (of each over the whole cluster, \
-        0 is any number)"),
+        0 is any number), `new_entries` (`open`, `approval`), `two_person`"),
     responses((status = 200, body = Object), (status = "default", body = ProblemBody))
 )]
 pub(crate) async fn change(
     State(api): State<Arc<Api>>,
     caller: Authenticated,
-    Json(patch): Json<SettingsPatch>,
-) -> Result<Answer<Settings>, Problem> {
+    Json(change): Json<SettingsChange>,
+) -> Result<Answer<Shown>, Problem> {
     caller.require(Right::Operate)?;
-    api.write(&caller, Command::UpdateSettings(patch)).await?;
-    Ok(Answer(api.replica.state().settings().clone()))
+    api.write(&caller, change.command()).await?;
+    Ok(Answer(Shown::of(&api.replica.state())))
 }

@@ -35,6 +35,7 @@ const FIELDS: &[table::Column] = &[
     ("verified", "/_meta/ai.com.mcp~1governance/verified"),
     ("moderation", "/_meta/ai.com.mcp~1governance/moderation"),
     ("reason", "/_meta/ai.com.mcp~1governance/reason"),
+    ("until", "/_meta/ai.com.mcp~1governance/expires_at"),
     ("connectable", "/_meta/ai.com.mcp~1governance/connectable"),
 ];
 

@@ -3,7 +3,7 @@
 use super::seal::Follow;
 use super::{Failure, Remote, table};
 use hapi_client::Method;
-use hapi_registry_state::SettingsPatch;
+use hapi_registry_state::SettingsChange;
 use serde_json::{Map, Value};
 
 const PATH: &str = "/v1/settings";
@@ -16,7 +16,8 @@ const LISTS: [&str; 1] = ["strict_servers"];
 /// Keys: governed (all, verified), anonymous_reads, allow_insecure_endpoints (true, false), ttl_default, ttl_min,
 /// ttl_max, key_prepublish (seconds), strict (true, false: a quorum confirms every connect), strict_servers (globs
 /// with commas: only those of these servers), client_connects_per_minute, tenant_connects_per_minute (of each over
-/// the whole cluster; 0: any number).
+/// the whole cluster; 0: any number), new_entries (open, approval: what is published from now on is in quarantine until
+/// a moderator approves it), two_person (true, false: a second moderator confirms what is revoked or reinstated).
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = "Example:
   hapi-registry settings set governed=verified ttl_max=60
@@ -78,7 +79,7 @@ impl Set {
 
 /// Tells a wrong key or type here, by the very type that the node reads.
 fn check(patch: &Value) -> Result<(), Failure> {
-    let read = serde_json::from_value::<SettingsPatch>(patch.clone());
+    let read = serde_json::from_value::<SettingsChange>(patch.clone());
     read.map(drop).map_err(|error| Failure::usage(error.to_string()))
 }
 
@@ -122,7 +123,8 @@ mod tests {
 
     #[test]
     fn a_wrong_key_or_type_is_told_before_anything_is_sent() {
-        assert!(check(&json!({"ttl_max": 60, "governed": "all"})).is_ok());
+        assert!(check(&json!({"ttl_max": 60, "governed": "all", "new_entries": "approval"})).is_ok());
+        assert!(check(&json!({"new_entries": "closed"})).is_err());
         assert!(check(&json!({"ttl": 60})).unwrap_err().message.contains("unknown field `ttl`"));
         assert!(check(&json!({"ttl_max": "long"})).is_err());
     }

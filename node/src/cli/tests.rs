@@ -78,8 +78,12 @@ fn the_verbs_are_those_that_are_documented() {
     moderate quarantine
     moderate revoke
     moderate reinstate
+    moderate approve
     moderate verify
     moderate unverify
+    moderate requests
+    moderate confirm
+    moderate reject
     moderate list
     tokens create
     tokens list

@@ -3,6 +3,8 @@
 
 #[path = "invariants/a_budget_is_known_exactly_while_there_is_one.rs"]
 mod a_budget_is_known_exactly_while_there_is_one;
+#[path = "invariants/a_new_version_waits_for_approval.rs"]
+mod a_new_version_waits_for_approval;
 #[path = "invariants/a_ranking_holds_while_it_says_so.rs"]
 mod a_ranking_holds_while_it_says_so;
 #[path = "invariants/a_resource_leads_to_its_owner_alone.rs"]
@@ -31,6 +33,8 @@ mod keys_are_few_and_one_signs;
 mod latest_is_the_highest_that_is_not_deleted;
 #[path = "invariants/lists_show_each_visible_entry_once.rs"]
 mod lists_show_each_visible_entry_once;
+#[path = "invariants/one_person_is_not_two.rs"]
+mod one_person_is_not_two;
 #[path = "invariants/revoked_stays_revoked.rs"]
 mod revoked_stays_revoked;
 #[path = "invariants/the_audit_chain_recomputes.rs"]
@@ -39,17 +43,25 @@ mod the_audit_chain_recomputes;
 mod time_never_goes_back;
 #[path = "invariants/what_an_entry_forbids_is_below_a_floor.rs"]
 mod what_an_entry_forbids_is_below_a_floor;
+#[path = "invariants/what_is_denied_is_lifted_by_a_moderator_or_at_its_end.rs"]
+mod what_is_denied_is_lifted_by_a_moderator_or_at_its_end;
 #[path = "invariants/what_was_granted_is_refused_after_a_denial_only.rs"]
 mod what_was_granted_is_refused_after_a_denial_only;
 #[path = "invariants/what_was_published_is_changed_by_editing_alone.rs"]
 mod what_was_published_is_changed_by_editing_alone;
 
 use crate::{cases, connects, set, strategy};
-use hapi_registry_state::{Entry, Namespace, Registry};
+use hapi_registry_state::{Entry, Namespace, Registry, ServerName, Standing, Subject, Version};
 use proptest::prelude::*;
 
 fn is_private(registry: &Registry, namespace: &Namespace) -> bool {
     registry.namespaces().any(|(other, record)| other == namespace && record.private)
+}
+
+/// Whether a version is in quarantine by a record of its own.
+fn in_review(registry: &Registry, name: &ServerName, version: &Version) -> bool {
+    let record = registry.moderation(&Subject::Version(name.clone(), version.clone()));
+    record.is_some_and(|record| record.standing == Standing::Quarantined)
 }
 
 /// What one entry did.
@@ -69,10 +81,14 @@ fn after_every_entry(step: &Step<'_>) {
     every_client_is_known_and_so_is_its_tenant::check(step.after);
     a_budget_is_known_exactly_while_there_is_one::check(step.after);
     a_ranking_holds_while_it_says_so::check(step);
+    a_new_version_waits_for_approval::check(step);
+    one_person_is_not_two::check(step);
+    what_is_denied_is_lifted_by_a_moderator_or_at_its_end::check(step);
 }
 
 fn at_the_end(registry: &Registry) {
     the_audit_chain_recomputes::check(registry);
+    what_is_denied_is_lifted_by_a_moderator_or_at_its_end::at_the_end(registry);
     lists_show_each_visible_entry_once::check(registry);
     a_search_finds_what_is_shown::check(registry);
     let connects = connects::all(registry);

@@ -3,7 +3,7 @@
 use crate::{cases, set, strategy};
 use hapi_registry_state::{
     Command, Credential, Entry, Kid, Outcome, Principal, Registry, Rejection, Role, Settings, SigningKey,
-    snapshot,
+    Standing, Subject, snapshot,
 };
 use proptest::prelude::*;
 
@@ -17,7 +17,7 @@ proptest! {
             let before = image(&registry);
             let outcome = registry.apply(registry.applied() + 1, entry);
             // A request that changed nothing is remembered under its name all the same.
-            let named = entry.key.is_some() && matches!(outcome, Outcome::Unchanged { .. });
+            let named = entry.key.is_some() && matches!(outcome, Outcome::Unchanged { .. } | Outcome::Moderated(_));
             if !outcome.changed() && !named {
                 prop_assert!(image(&registry) == before, "{entry:?} {outcome:?}");
             }
@@ -51,6 +51,12 @@ fn image(registry: &Registry) -> (Vec<Vec<u8>>, Settings, bool) {
     (records, registry.settings().clone(), registry.is_bootstrapped())
 }
 
+fn is_suspended(registry: &Registry, by: &Principal) -> bool {
+    let Principal::Token(id) = by else { return false };
+    let record = registry.moderation(&Subject::Token(id.clone()));
+    record.is_some_and(|record| record.standing != Standing::None)
+}
+
 /// The table of rights once more, in other words than the registry's.
 fn may(registry: &Registry, Entry { at, by, command, .. }: &Entry) -> bool {
     let now = registry.at().max(*at);
@@ -74,7 +80,7 @@ fn may(registry: &Registry, Entry { at, by, command, .. }: &Entry) -> bool {
                 token.role == role
                     && token.revoked_at.is_none()
                     && token.expires_at.is_none_or(|end| now < end)
-            })
+            }) && !is_suspended(registry, by)
     };
     let publishes = |namespace: hapi_registry_state::Namespace| {
         let covers =
@@ -95,14 +101,17 @@ fn may(registry: &Registry, Entry { at, by, command, .. }: &Entry) -> bool {
         Command::SessionOpen { .. }
         | Command::Sealed { .. }
         | Command::BeginIncarnation { .. }
-        | Command::WebhookDelivered { .. } => *by == Principal::System,
+        | Command::WebhookDelivered { .. }
+        | Command::Lift { .. } => *by == Principal::System,
         Command::DrainNode(_) | Command::LeaveRoster(_) | Command::Mirror { .. } => {
             live(Role::Operator) || *by == Principal::System
         }
         Command::Bootstrap(token) => *by == Principal::ClusterSecret && token.role == Role::Operator,
         Command::Publish(document) | Command::Edit(document) => publishes(document.name().namespace()),
         Command::SetStatus { name, .. } => publishes(name.namespace()),
-        Command::Moderate { .. } => live(Role::Moderator),
+        Command::Moderate { .. } | Command::Order(_) | Command::ConfirmAct(_) | Command::RejectAct { .. } => {
+            live(Role::Moderator)
+        }
         Command::PublishKey(_)
         | Command::ActivateKey(_)
         | Command::JoinRoster { .. }

@@ -6,9 +6,9 @@ use crate::cast::{
 };
 use hapi_registry_state::{
     Act, Command, Entry, Governed, IdentityProviderId, Imported, Kid, MirrorId, MirrorPass, MirrorProgress,
-    MirrorSettings, MirrorStep, NodeId, Principal, PublisherGrant, RequestKey, Role, SecretFingerprint,
-    ServerJson, ServerName, SettingsPatch, Status, Subject, Tenant, TenantRule, Timestamp, TokenId, Version,
-    WebhookId, WebhookSettings,
+    MirrorSettings, MirrorStep, ModerationRulesPatch, NewEntries, NodeId, Order, Principal, PublisherGrant,
+    RequestKey, Role, SecretFingerprint, ServerJson, ServerName, SettingsPatch, Status, Subject, Target,
+    Tenant, TenantRule, Timestamp, TokenId, Version, WebhookId, WebhookSettings,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -46,6 +46,7 @@ fn denial() -> impl Strategy<Value = Command> {
     let namespace = || select(&NAMESPACES[..]).prop_map(|namespace| namespace.parse().unwrap());
     prop_oneof![
         4 => forbid(),
+        3 => order().prop_map(Command::Order),
         2 => set_status(),
         2 => token_id().prop_map(Command::RevokeToken),
         2 => put_provider(),
@@ -82,12 +83,15 @@ fn fitting(command: &Command) -> Vec<Principal> {
             let granted = [by_grant(1, &["a.x"], 7_200), by_grant(2, &["b.*"], 3_600)];
             [by_token(4), by_token(5), by_token(MADE + 2)].into_iter().chain(granted).collect()
         }
-        Command::Moderate { .. } => vec![by_token(2), by_token(MADE + 1)],
+        Command::Moderate { .. } | Command::Order(_) | Command::ConfirmAct(_) | Command::RejectAct { .. } => {
+            vec![by_token(2), by_token(MADE + 1)]
+        }
         Command::Bootstrap(_) => vec![Principal::ClusterSecret],
         Command::Checkpoint
         | Command::SessionOpen { .. }
         | Command::Sealed { .. }
-        | Command::WebhookDelivered { .. } => vec![Principal::System],
+        | Command::WebhookDelivered { .. }
+        | Command::Lift { .. } => vec![Principal::System],
         Command::PublishKey(_)
         | Command::ActivateKey(_)
         | Command::RetireKey(_)
@@ -146,6 +150,10 @@ fn command() -> impl Strategy<Value = Command> {
         2 => vec(imported(), 0..4).prop_map(Command::Import),
         6 => set_status(),
         8 => moderate(),
+        6 => order().prop_map(Command::Order),
+        4 => (20..100_u64).prop_map(Command::ConfirmAct),
+        1 => (20..100_u64, "[a-z]{0,3}").prop_map(|(id, reason)| Command::RejectAct { id, reason }),
+        3 => (subject(), 20..100_u64).prop_map(|(subject, index)| Command::Lift { subject, index }),
         4 => new_token_command().prop_map(Command::CreateToken),
         1 => new_token_command().prop_map(Command::Bootstrap),
         1 => token_id().prop_map(Command::RevokeToken),
@@ -155,6 +163,7 @@ fn command() -> impl Strategy<Value = Command> {
             Command::PutNamespace { namespace: namespace.parse().unwrap(), private }
         }),
         2 => settings(),
+        2 => rules(),
         8 => key_command(),
         2 => "[a-z]{0,9}".prop_map(|http| Command::JoinRoster { http, version: "0.2.0".into() }),
         1 => node().prop_map(Command::DrainNode),
@@ -293,16 +302,20 @@ fn subject() -> impl Strategy<Value = Subject> {
         4 => (server_name(), some_version()).prop_map(|(name, version)| Subject::Version(name, version)),
         2 => select(&CLIENTS[..]).prop_map(|id| Subject::Client(id.parse().unwrap())),
         1 => select(&TENANTS[..]).prop_map(|id| Subject::Tenant(id.parse().unwrap())),
+        1 => token_id().prop_map(Subject::Token),
+        1 => select(&KEYS[..]).prop_map(|key| Subject::Key(key.kid())),
+        1 => node().prop_map(Subject::Node),
     ]
 }
 
 /// Revoking is rare: it is final, and would soon leave nothing to look at.
-fn act() -> impl Strategy<Value = Act> {
+pub(crate) fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         3 => Just(Act::Suspend),
         2 => Just(Act::Quarantine),
         1 => Just(Act::Revoke),
         6 => Just(Act::Reinstate),
+        3 => Just(Act::Approve),
         4 => Just(Act::Verify),
         2 => Just(Act::Unverify),
     ]
@@ -316,6 +329,36 @@ fn moderate() -> impl Strategy<Value = Command> {
         reason,
         case,
     })
+}
+
+/// Mostly what may end, and with an end.
+fn order() -> impl Strategy<Value = Order> {
+    let act = prop_oneof![3 => Just(Act::Suspend), 2 => Just(Act::Quarantine), 2 => act()];
+    let end = option::weighted(0.8, (0_u64..14_400).prop_map(|seconds| BEGIN.plus_seconds(seconds)));
+    (act, target(), "[a-z]{1,3}", end).prop_map(|(act, target, reason, expires_at)| Order {
+        act,
+        target,
+        reason,
+        case: None,
+        expires_at,
+    })
+}
+
+/// One subject, or some.
+fn target() -> impl Strategy<Value = Target> {
+    prop_oneof![3 => subject().prop_map(Target::One), 2 => globs()]
+}
+
+pub(crate) fn globs() -> impl Strategy<Value = Target> {
+    let names = || select(&["*", "a.x/*", "*/one", "b.y/two", "c.z/*"][..]);
+    let versions = select(&["*", "1.*", "nightly"][..]);
+    prop_oneof![
+        names().prop_map(|names| Target::Servers(names.parse().unwrap())),
+        (names(), versions).prop_map(|(names, versions)| Target::Versions {
+            names: names.parse().unwrap(),
+            versions: versions.parse().unwrap(),
+        }),
+    ]
 }
 
 fn token_id() -> impl Strategy<Value = TokenId> {
@@ -382,6 +425,18 @@ fn settings() -> impl Strategy<Value = Command> {
             })
         },
     )
+}
+
+/// Approval is rare: it would soon leave nothing to look at.
+fn rules() -> impl Strategy<Value = Command> {
+    let new_entries = option::of(prop_oneof![3 => Just(NewEntries::Open), 1 => Just(NewEntries::Approval)]);
+    let governed = option::weighted(0.1, Just(Governed::Verified));
+    (new_entries, governed, option::of(any::<bool>())).prop_map(|(new_entries, governed, two_person)| {
+        Command::ChangeSettings {
+            settings: SettingsPatch { governed, ..SettingsPatch::default() },
+            rules: ModerationRulesPatch { new_entries, two_person },
+        }
+    })
 }
 
 fn node() -> impl Strategy<Value = NodeId> {

@@ -7,8 +7,9 @@ use crate::{
 };
 use hapi_registry_state::{
     Act, Command, Glob, Governed, Imported, Kid, MirrorId, MirrorPass, MirrorProgress, MirrorSettings,
-    MirrorStep, NewToken, ProviderSettings, Role, RoleRule, ServerJson, ServerRef, SettingsPatch,
-    SigningAlgorithm, Status, Subject, Tenant, TenantRule, WebhookSettings,
+    MirrorStep, ModerationRulesPatch, NewEntries, NewToken, Order, ProviderSettings, Role, RoleRule,
+    ServerJson, ServerRef, SettingsChange, SettingsPatch, SigningAlgorithm, Status, Subject, Target, Tenant,
+    TenantRule, WebhookSettings,
 };
 use serde_json::Map;
 
@@ -29,7 +30,14 @@ pub(crate) fn read(stage: &mut Stage, verb: &str, line: &mut Line) -> Command {
         "edit" => Command::Edit(draft(line)),
         "import" => import(stage, line),
         "status" => status(line),
-        "suspend" | "quarantine" | "revoke" | "reinstate" | "verify" | "unverify" => moderate(verb, line),
+        "suspend" | "quarantine" | "revoke" | "reinstate" | "approve" | "verify" | "unverify" => {
+            moderate(stage, verb, line)
+        }
+        "confirm" => Command::ConfirmAct(line.parsed()),
+        "reject" => {
+            Command::RejectAct { id: line.parsed(), reason: line.option("reason").unwrap_or_default() }
+        }
+        "lift" => lift(stage, line),
         "key" => key(stage, line),
         "join" => join(line),
         "drain" => Command::DrainNode(stage.node(&line.word())),
@@ -144,7 +152,13 @@ fn settings(line: &mut Line) -> Command {
         _ => panic!("governed is all or verified"),
     });
     patch.strict_servers = line.list("strict_servers").map(parse_all);
-    Command::UpdateSettings(patch)
+    let new_entries = line.option("new_entries").map(|text| match &*text {
+        "open" => NewEntries::Open,
+        "approval" => NewEntries::Approval,
+        _ => panic!("new_entries is open or approval"),
+    });
+    let two_person = line.option("two_person").map(|text| text.parse().unwrap());
+    SettingsChange { settings: patch, rules: ModerationRulesPatch { new_entries, two_person } }.command()
 }
 
 /// `NAME VERSION`, with as many `url=` and `sse=` as there are remotes, `remotes=none`, and `var:NAME=a|b` for
@@ -270,14 +284,45 @@ fn status(line: &mut Line) -> Command {
     Command::SetStatus { name, version, status: line.parsed(), message: line.option("message") }
 }
 
-fn moderate(act: &str, line: &mut Line) -> Command {
-    let (kind, id) = (line.word(), line.word());
-    Command::Moderate {
-        act: act.parse::<Act>().unwrap(),
-        subject: Subject::parse(&kind, &id).unwrap(),
-        reason: line.option("reason").unwrap_or_default(),
-        case: line.option("case"),
+/// `KIND ID [reason=] [case=] [for=]`; an id with `*` is a glob.
+fn moderate(stage: &mut Stage, act: &str, line: &mut Line) -> Command {
+    let (act, target) = (act.parse::<Act>().unwrap(), target(stage, line));
+    let (reason, case) = (line.option("reason").unwrap_or_default(), line.option("case"));
+    match (target, line.option("for").map(|text| stage.now.plus_seconds(seconds(&text)))) {
+        (Target::One(subject), None) => Command::Moderate { act, subject, reason, case },
+        (target, expires_at) => Command::Order(Order { act, target, reason, case, expires_at }),
     }
+}
+
+fn target(stage: &mut Stage, line: &mut Line) -> Target {
+    let (kind, id) = (line.word(), line.word());
+    match id.contains('*') {
+        true => Target::parse_glob(&kind, &id).unwrap(),
+        false => Target::One(named(stage, &kind, &id)),
+    }
+}
+
+/// Tokens, keys and nodes go by the names that the page gives them.
+fn named(stage: &mut Stage, kind: &str, id: &str) -> Subject {
+    match kind {
+        "token" => Subject::Token(stage.token(id).id),
+        "node" => Subject::Node(stage.node(id)),
+        "key" => {
+            let kid = public_key(id).kid();
+            stage.name_key(id, &kid);
+            Subject::Key(kid)
+        }
+        _ => Subject::parse(kind, id).unwrap(),
+    }
+}
+
+/// `KIND ID [of=]`: of the present record, unless it names another one.
+fn lift(stage: &mut Stage, line: &mut Line) -> Command {
+    let (kind, id) = (line.word(), line.word());
+    let subject = named(stage, &kind, &id);
+    let present = stage.registry.moderation(&subject).map_or(0, |record| record.index);
+    let index = line.option("of").map_or(present, |text| text.parse().unwrap());
+    Command::Lift { subject, index }
 }
 
 fn key(stage: &mut Stage, line: &mut Line) -> Command {

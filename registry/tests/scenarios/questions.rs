@@ -115,7 +115,9 @@ pub(crate) fn audit(stage: &mut Stage, mut line: Line) -> String {
     let shown = newest.iter().map(|record| {
         let reason = if record.reason.is_empty() { String::new() } else { format!(" ({})", record.reason) };
         let (index, actor, act, subject) = (record.index, &record.actor, &record.act, &record.subject);
-        format!("{index} {actor} {act} {subject}: {}{reason}\n", record.outcome)
+        let each = record.subjects.iter();
+        let each: String = each.map(|one| format!("  {}: {}\n", one.subject, one.outcome)).collect();
+        format!("{index} {actor} {act} {subject}: {}{reason}\n{each}", record.outcome)
     });
     let head = records.iter().fold(EMPTY_CHAIN, |head, record| record.chain(&head));
     let holds = if head == stage.registry.audit_head() { "the chain holds" } else { "the chain is broken" };

@@ -1,7 +1,7 @@
 //! What came of a line, as text.
 
 use hapi_registry_state::{
-    Command, Decision, Listed, Mirrored, Outcome, Refusal, Registry, Rejection, Standing,
+    Command, Decision, Listed, Mirrored, Moderated, Outcome, Refusal, Registry, Rejection, Standing,
 };
 
 /// An outcome. Rejections are told by their code, and invalid values by what is wrong with them.
@@ -40,12 +40,25 @@ pub(crate) fn outcome(registry: &Registry, command: &Command, outcome: &Outcome)
             let lines: String = entries.iter().zip(results).map(one).collect();
             if lines.is_empty() { "done".into() } else { lines }
         }
+        (Outcome::Moderated(each), _) => {
+            let one =
+                |(subject, one): &(hapi_registry_state::Subject, Result<Moderated, Rejection>)| match one {
+                    Ok(Moderated::Done) => format!("{subject} done\n"),
+                    Ok(Moderated::Unchanged { since }) => {
+                        format!("{subject} unchanged since entry {since}\n")
+                    }
+                    Err(rejection) => format!("{subject} {}\n", rejected(rejection)),
+                };
+            each.iter().map(one).collect()
+        }
+        (Outcome::Asked, _) => format!("asked: request {}", registry.applied()),
         (Outcome::Done | Outcome::Imported(_) | Outcome::Mirrored(_), _) => "done".into(),
     }
 }
 
 fn rejected(rejection: &Rejection) -> String {
     match rejection {
+        Rejection::TooManySubjects { .. } => format!("rejected: {}: {rejection}", rejection.code()),
         Rejection::Invalid(why) => format!("rejected: invalid_request: {why}"),
         _ => format!("rejected: {}", rejection.code()),
     }

@@ -98,10 +98,14 @@ fn put_fields(schemas: &mut Value) {
     field("ClientBody", "keys", json!({ "type": "array", "items": key() }));
     field("NewTokenBody", "role", json!({ "enum": ROLES }));
     field("NewTokenBody", "expires_at", or_null(json!({ "type": "string", "format": "date-time" })));
-    let acts = ["suspend", "quarantine", "revoke", "reinstate", "verify", "unverify"];
+    let acts = ["suspend", "quarantine", "revoke", "reinstate", "approve", "verify", "unverify"];
     field("ActBody", "act", json!({ "enum": acts }));
+    field("ActBody", "expires_at", or_null(json!({ "type": "string", "format": "date-time" })));
     field("ActBody", "reason", json!({ "type": "string", "pattern": "\\S" }));
-    field("SubjectBody", "kind", json!({ "enum": ["server", "version", "namespace", "client", "tenant"] }));
+    let kinds = ["server", "version", "namespace", "client", "tenant", "token", "key", "node"];
+    field("SubjectBody", "kind", json!({ "enum": kinds }));
+    field("TargetBody", "kind", json!({ "enum": kinds }));
+    field("RejectBody", "reason", json!({ "type": "string", "pattern": "\\S" }));
     field("TransferBody", "to", or_null(text(NODE)));
     field("RotateBody", "node", text(NODE));
     for webhook in ["NewWebhookBody", "WebhookBody"] {
@@ -188,9 +192,11 @@ fn settings() -> Value {
     let flag = json!({ "type": "boolean" });
     let fields = [
         ("governed", json!({ "enum": ["all", "verified"] })),
+        ("new_entries", json!({ "enum": ["open", "approval"] })),
         ("anonymous_reads", flag.clone()),
         ("allow_insecure_endpoints", flag.clone()),
-        ("strict", flag),
+        ("strict", flag.clone()),
+        ("two_person", flag),
         ("strict_servers", list(GLOB)),
         ("ttl_default", number(30, 120)),
         ("ttl_min", number(30, 120)),

@@ -16,7 +16,7 @@ pub(super) struct Shown {
     pub(super) index: u64,
     /// The hash that stands beside it.
     pub(super) hash: String,
-    /// Its RFC 8785 form: keys are sorted, values are texts and whole numbers.
+    /// Its RFC 8785 form: keys are sorted, values are texts, whole numbers, and lists of objects whose keys are shown sorted.
     canonical: String,
 }
 
@@ -208,6 +208,7 @@ mod tests {
                 subject: format!("version/ai.acme/\"{number}\"@1.0.0"),
                 reason: "\u{7}é\u{2028}\n".into(),
                 outcome: "done".into(),
+                subjects: Vec::new(),
             };
             before = record.chain(&before);
             let shown = json!({

@@ -1,6 +1,6 @@
 use crate::connects::Connect;
 use hapi_registry_state::{
-    Credential, Decision, KeyProof, OidcGrant, PresentedToken, Registry, Role, TenantRule,
+    Credential, Decision, KeyProof, OidcGrant, PresentedToken, Registry, Role, Standing, Subject, TenantRule,
 };
 
 /// Whoever hears a yes proved itself by what stands for the client which the descriptor will name: a client token
@@ -21,6 +21,8 @@ fn check_token(registry: &Registry, presented: &PresentedToken, connect: &Connec
     assert_eq!(token.hash, presented.hash);
     assert_eq!(token.role, Role::Client);
     assert_eq!(token.revoked_at, None);
+    let record = registry.moderation(&Subject::Token(presented.id.clone()));
+    assert!(record.is_none_or(|record| record.standing == Standing::None));
     assert!(token.expires_at.is_none_or(|end| connect.now < end));
     assert_eq!(token.client.as_ref(), Some(&yes.client));
 }

@@ -11,15 +11,17 @@ pub(crate) fn check(registry: &Registry, connect: &Connect, yes: &Decision) {
     assert_ne!(published.status, Status::Deleted);
     match &wanted.version {
         Some(version) => assert_eq!(yes.version, *version),
-        None => assert_eq!(Some(&yes.version), best(server)),
+        None => assert_eq!(Some(&yes.version), best(registry, server)),
     }
     assert_eq!(yes.verified, verified(registry, yes));
     assert!(yes.verified || registry.settings().governed == Governed::All);
 }
 
-/// The highest stable version that is not deleted, else the latest.
-fn best(server: &hapi_registry_state::Server) -> Option<&Version> {
-    let shown = server.versions.iter().filter(|(_, published)| published.status != Status::Deleted);
+/// The highest stable version that is neither deleted nor in review, else the latest.
+fn best<'a>(registry: &Registry, server: &'a hapi_registry_state::Server) -> Option<&'a Version> {
+    let shown = server.versions.iter().filter(|(version, published)| {
+        published.status != Status::Deleted && !super::in_review(registry, published.document.name(), version)
+    });
     let stable = shown.filter(|(version, _)| version.is_stable());
     let stable = stable.map(|(version, published)| (version, published.published_at.0));
     stable.max_by(|a, b| Version::compare(*a, *b)).map(|(version, _)| version).or(server.latest.as_ref())

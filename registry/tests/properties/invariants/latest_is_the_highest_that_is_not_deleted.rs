@@ -1,9 +1,12 @@
 use hapi_registry_state::{Registry, Status, Version};
 
-/// No version that is not deleted is later than the one that `latest` means.
+/// No version that is neither deleted nor in review is later than the one that `latest` means.
 pub(crate) fn check(registry: &Registry) {
     for server in crate::cast::names().filter_map(|name| registry.server(&name).cloned()) {
-        let shown = server.versions.iter().filter(|(_, published)| published.status != Status::Deleted);
+        let shown = server.versions.iter().filter(|(version, published)| {
+            published.status != Status::Deleted
+                && !super::in_review(registry, published.document.name(), version)
+        });
         let dated: Vec<_> = shown.map(|(version, published)| (version, published.published_at.0)).collect();
         match &server.latest {
             None => assert!(dated.is_empty(), "{dated:?}"),
