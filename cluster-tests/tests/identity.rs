@@ -248,7 +248,9 @@ async fn a_provider_may_change_its_key_and_be_away_for_a_while() {
     // The keys were asked for less than half a minute ago: whoever writes the name of a key does not make us ask.
     wait_until("the new key is known", async || {
         let answer = connect(&cluster, &second).await;
-        assert!(answer.status == 200 || is_unknown(&answer), "{}", answer.text);
+        // Asked so often, it looks like guessing.
+        let is_early = is_unknown(&answer) || answer.code() == "rate_limited";
+        assert!(answer.status == 200 || is_early, "{}", answer.text);
         (answer.status == 200).then_some(())
     })
     .await;
