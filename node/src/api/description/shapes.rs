@@ -56,6 +56,7 @@ pub(super) fn put_parameter(path: &str, parameter: &mut Value) {
         "state" => (json!({ "enum": ["valid", "expired", "revoked"] }), None),
         "id" if path.contains("/members/") => (text(NODE), None),
         "id" if path.contains("/tokens/") => (text(TOKEN), None),
+        "id" if path.contains("/requests/") => (index(), None),
         "id" => (text(ID), None),
         _ => return,
     };
@@ -131,6 +132,10 @@ fn put_fields(schemas: &mut Value) {
     field("MirrorBody", "include", list(GLOB));
     field("MirrorBody", "exclude", list(GLOB));
     field("MirrorBody", "interval_seconds", json!({ "type": "integer", "minimum": 1, "maximum": 3_600 }));
+    // Beside what an operator sends, where nothing else is taken, stand id and index.
+    if let Some(sent) = schemas["ShownProvider"]["allOf"][0].as_object_mut() {
+        sent.remove("additionalProperties");
+    }
 }
 
 /// An Ed25519 public key (RFC 8037).
