@@ -29,6 +29,7 @@ use crate::{
 };
 use hapi_raft::{ClusterFacts, Ending, RaftTuning, Replica, StartError};
 use hapi_registry_state::NodeId;
+use prometheus::core::Collector;
 use std::{
     future::Future,
     io,
@@ -43,6 +44,7 @@ use std::{
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::Semaphore,
+    task::JoinSet,
 };
 
 /// Documents that are judged for strangers at a time: each takes memory, and no token is asked for.
@@ -119,25 +121,27 @@ pub(crate) async fn run(
     let log = open_log(&config, &metrics)?;
     let clock_source = judge_clock(config.lease.clock, None);
     let desk = Arc::new(open_desk(&config, log, &clock_source)?);
-    let keeper = tokio::spawn(keep_keys(desk.signing.clone(), replica.clone(), http.clone()));
+    // What goes on beside the requests, for as long as the node runs.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(keep_keys(desk.signing.clone(), replica.clone(), http.clone()));
     metrics.clock(&clock_source);
-    let watcher = tokio::spawn(watch_clock(desk.clone(), metrics.clone(), config.lease.clock, clock_source));
-    let measurer = tokio::spawn(open_disk(&metrics)?.watch(config.data_dir.clone()));
+    tasks.spawn(watch_clock(desk.clone(), metrics.clone(), config.lease.clock, clock_source));
+    tasks.spawn(open_disk(&metrics)?.watch(config.data_dir.clone()));
     answer_handovers(&replica, &desk, &metrics);
-    let rereader = tokio::spawn(secrets.keep(hangups, replica.clone(), metrics.clone()));
+    tasks.spawn(secrets.keep(hangups, replica.clone(), metrics.clone()));
     let feed = Arc::new(Feed::default());
-    let feeder = tokio::spawn(keep_feed(feed.clone(), replica.clone(), desk.clone()));
+    tasks.spawn(keep_feed(feed.clone(), replica.clone(), desk.clone()));
     let events = Arc::new(open_events(&metrics)?);
     let outbound = Outbound::new(&config.outbound)?;
     let mirrors = Arc::new(open_mirrors(&metrics, outbound.clone())?);
-    let follower = tokio::spawn(mirrors.clone().keep(replica.clone()));
+    tasks.spawn(mirrors.clone().keep(replica.clone()));
     let outbound = Arc::new(outbound);
     let webhooks = Arc::new(open_webhooks(&metrics, outbound.clone(), desk.signing.clone())?);
-    let teller = tokio::spawn(webhooks.clone().keep(replica.clone()));
+    tasks.spawn(webhooks.clone().keep(replica.clone()));
     let outside: Arc<dyn Outside> = outbound;
     let token_uses = Arc::new(TokenUses::default());
-    let accountant = tokio::spawn(tell_token_uses(token_uses.clone(), replica.clone()));
-    let lifter = tokio::spawn(lifting::keep(replica.clone()));
+    tasks.spawn(tell_token_uses(token_uses.clone(), replica.clone()));
+    tasks.spawn(lifting::keep(replica.clone()));
     let api = Arc::new(Api {
         desk,
         feed: feed.clone(),
@@ -158,8 +162,8 @@ pub(crate) async fn run(
         exports_traces: traces.is_some(),
         caught_up: AtomicBool::new(false),
     });
-    let catching_up = tokio::spawn(catch_up(api.clone()));
-    let certifier = tokio::spawn(keep_certificate(tls.clone(), public_hangups, limits.clone()));
+    tasks.spawn(catch_up(api.clone()));
+    tasks.spawn(keep_certificate(tls.clone(), public_hangups, limits.clone()));
     // Tests and tools wait for this line: from now on the node answers.
     tracing::info!(node = %replica.node_id(), http, peer = config.peer_advertise(), "listening");
     let stopping = async {
@@ -177,17 +181,7 @@ pub(crate) async fn run(
         }
         ending = replica.ended() => Err(ending.into()),
     };
-    keeper.abort();
-    watcher.abort();
-    measurer.abort();
-    feeder.abort();
-    follower.abort();
-    teller.abort();
-    accountant.abort();
-    lifter.abort();
-    rereader.abort();
-    catching_up.abort();
-    certifier.abort();
+    tasks.abort_all();
     if let Some(traces) = traces {
         traces.end().await;
     }
@@ -202,11 +196,16 @@ fn hangups() -> Result<Signal, ServeError> {
     signal(SignalKind::hangup()).map_err(ServeError::Signal)
 }
 
+fn register(
+    metrics: &Metrics,
+    collectors: impl IntoIterator<Item = Box<dyn Collector>>,
+) -> Result<(), ServeError> {
+    Ok(collectors.into_iter().try_for_each(|collector| metrics.registry().register(collector))?)
+}
+
 fn open_limits(config: &Config, metrics: &Metrics) -> Result<Limits, ServeError> {
     let limits = Limits::new(&config.http)?;
-    for collector in limits.counters.collectors() {
-        metrics.registry().register(collector)?;
-    }
+    register(metrics, limits.counters.collectors())?;
     Ok(limits)
 }
 
@@ -214,25 +213,19 @@ fn open_log(config: &Config, metrics: &Metrics) -> Result<IssuanceLog, ServeErro
     let settings = config.issuance_log();
     let path = settings.folder.clone();
     let log = IssuanceLog::open(settings).map_err(|source| ServeError::IssuanceLog { path, source })?;
-    for collector in log.collectors() {
-        metrics.registry().register(collector)?;
-    }
+    register(metrics, log.collectors())?;
     Ok(log)
 }
 
 fn open_disk(metrics: &Metrics) -> Result<Disk, ServeError> {
     let disk = Disk::new()?;
-    for collector in disk.collectors() {
-        metrics.registry().register(collector)?;
-    }
+    register(metrics, disk.collectors())?;
     Ok(disk)
 }
 
 fn open_events(metrics: &Metrics) -> Result<EventStreams, ServeError> {
     let events = EventStreams::new()?;
-    for collector in events.collectors() {
-        metrics.registry().register(collector)?;
-    }
+    register(metrics, events.collectors())?;
     Ok(events)
 }
 
@@ -242,17 +235,13 @@ fn open_webhooks(
     signing: Arc<Signing>,
 ) -> Result<Webhooks, ServeError> {
     let webhooks = Webhooks::new(outbound, signing)?;
-    for collector in webhooks.collectors() {
-        metrics.registry().register(collector)?;
-    }
+    register(metrics, webhooks.collectors())?;
     Ok(webhooks)
 }
 
 fn open_mirrors(metrics: &Metrics, outbound: Outbound) -> Result<Mirrors, ServeError> {
     let mirrors = Mirrors::new(outbound)?;
-    for collector in mirrors.collectors() {
-        metrics.registry().register(collector)?;
-    }
+    register(metrics, mirrors.collectors())?;
     Ok(mirrors)
 }
 

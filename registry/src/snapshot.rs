@@ -141,7 +141,10 @@ fn encode(record: &Record) -> Vec<u8> {
 /// Whether a snapshot can carry a version. What a publisher writes in 256 KiB can be larger once read: every
 /// placeholder has its choices beside it.
 pub(crate) fn carries(published: &Arc<Published>) -> bool {
-    encode(&Record::Version(published.clone())).len() <= MAX_RECORD
+    let message = published.status_message.as_ref().map_or(0, String::len);
+    // Nearly always: then it need not be unpacked to know. Beside the two stand four numbers and a status.
+    published.document.written_at_most() + message + 128 <= MAX_RECORD
+        || encode(&Record::Version(published.clone())).len() <= MAX_RECORD
 }
 
 fn all(registry: &Registry) -> impl Iterator<Item = Record> + '_ {

@@ -16,6 +16,9 @@ const PHRASES: &[u8] = br#","headers":[{"description":"","isRequired":true,"isSe
 
 const CONFIG: Configuration = standard();
 
+/// Two lengths.
+const HEAD: usize = 8;
+
 /// A [`ServerJson`] put away: about half of its text in memory. A clone shares it.
 ///
 /// It is written and read like the document itself.
@@ -24,7 +27,8 @@ pub struct KeptServerJson {
     name: ServerName,
     version: Version,
     is_streamable: bool,
-    /// [`Ready`], and behind it [`Put`] as a block of LZ4.
+    /// The lengths of [`Ready`], and of [`Put`] before it was compressed, as [`HEAD`] bytes; then [`Ready`], and [`Put`] as
+    /// a block of LZ4. So the text is read without what stands ready, and the other way round.
     packed: Arc<[u8]>,
 }
 
@@ -34,8 +38,6 @@ struct Ready {
     endpoints: Endpoints,
     immutable_digest: [u8; 32],
     has_packages: bool,
-    /// How long the rest is when it is unpacked.
-    length: usize,
 }
 
 /// Where clients go, and how they recognise the server.
@@ -59,10 +61,9 @@ impl KeptServerJson {
         let Contents { raw, facts, .. } = &*document.0;
         let put = (&facts.title, &facts.description, raw);
         let put = encoded(&put);
-        let ready =
-            ((&facts.remotes, &facts.connect), &facts.immutable_digest, facts.has_packages, put.len());
-        let mut packed = encoded(&ready);
-        packed.extend(block::compress_with_dict(&put, PHRASES));
+        let ready = encoded(&((&facts.remotes, &facts.connect), &facts.immutable_digest, facts.has_packages));
+        let block = block::compress_with_dict(&put, PHRASES);
+        let packed = [&length(&ready)[..], &length(&put), &ready, &block].concat();
         Self {
             name: facts.name.clone(),
             version: facts.version.clone(),
@@ -73,7 +74,7 @@ impl KeptServerJson {
 
     /// The document itself.
     pub fn open(&self) -> ServerJson {
-        let (ready, put) = self.unpacked();
+        let (ready, put) = (self.ready(), self.put());
         let facts = Facts {
             name: self.name.clone(),
             version: self.version.clone(),
@@ -100,12 +101,12 @@ impl KeptServerJson {
 
     /// The text, exactly as it was given.
     pub fn raw(&self) -> String {
-        self.unpacked().1.raw.into()
+        self.put().raw.into()
     }
 
     /// Title and description, where words are looked for.
     pub(crate) fn words(&self) -> (Option<String>, String) {
-        let put = self.unpacked().1;
+        let put = self.put();
         (put.title, put.description)
     }
 
@@ -115,7 +116,7 @@ impl KeptServerJson {
     }
 
     pub(crate) fn endpoints(&self) -> Endpoints {
-        self.ready().0.endpoints
+        self.ready().endpoints
     }
 
     /// Whether a remote speaks streamable HTTP: only such are connected to.
@@ -125,7 +126,7 @@ impl KeptServerJson {
 
     /// See [`ServerJson::immutable_digest`].
     pub fn immutable_digest(&self) -> [u8; 32] {
-        self.ready().0.immutable_digest
+        self.ready().immutable_digest
     }
 
     /// Takes `name`, which says the same, so that all versions of a server share it.
@@ -134,20 +135,41 @@ impl KeptServerJson {
         self.name = name.clone();
     }
 
-    #[expect(clippy::expect_used, reason = "what was packed by this process is unpacked by it")]
-    fn ready(&self) -> (Ready, &[u8]) {
-        let (ready, length) =
-            bincode::serde::decode_from_slice(&self.packed, CONFIG).expect("it was encoded here");
-        (ready, &self.packed[length..])
+    /// No fewer bytes than the document has where it is written, found without unpacking it.
+    pub(crate) fn written_at_most(&self) -> usize {
+        let [ready, put] = self.lengths();
+        // Beside both stand name and version, a hash, and the lengths of texts.
+        ready + put + self.name.as_str().len() + self.version.as_str().len() + 128
+    }
+
+    fn lengths(&self) -> [usize; 2] {
+        let number = |at: usize| {
+            self.packed[at..at + 4].iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte))
+        };
+        [number(0), number(4)]
     }
 
     #[expect(clippy::expect_used, reason = "what was packed by this process is unpacked by it")]
-    fn unpacked(&self) -> (Ready, Put) {
-        let (ready, block) = self.ready();
-        let put = block::decompress_with_dict(block, ready.length, PHRASES).expect("it was compressed here");
-        let (put, _) = bincode::serde::decode_from_slice(&put, CONFIG).expect("it was encoded here");
-        (ready, put)
+    fn ready(&self) -> Ready {
+        let (ready, _) =
+            bincode::serde::decode_from_slice(&self.packed[HEAD..], CONFIG).expect("it was encoded here");
+        ready
     }
+
+    #[expect(clippy::expect_used, reason = "what was packed by this process is unpacked by it")]
+    fn put(&self) -> Put {
+        let [ready, length] = self.lengths();
+        let block = &self.packed[HEAD + ready..];
+        let put = block::decompress_with_dict(block, length, PHRASES).expect("it was compressed here");
+        let (put, _) = bincode::serde::decode_from_slice(&put, CONFIG).expect("it was encoded here");
+        put
+    }
+}
+
+/// A document has 256 KiB at most, and what is read out of it far less than 4 GiB.
+#[expect(clippy::expect_used, reason = "a document is bounded where it is parsed")]
+fn length(bytes: &[u8]) -> [u8; 4] {
+    u32::try_from(bytes.len()).expect("it is short").to_le_bytes()
 }
 
 #[expect(clippy::expect_used, reason = "every field has a bincode form, and writing to memory cannot fail")]
@@ -219,6 +241,8 @@ mod tests {
         let document = document();
         let kept = KeptServerJson::new(&document);
         assert_eq!(encoded(&kept), encoded(&document));
+        let (written, bound) = (encoded(&kept).len(), kept.written_at_most());
+        assert!((written..written + 128).contains(&bound), "{written}, {bound}");
         let (read, _): (KeptServerJson, _) =
             bincode::serde::decode_from_slice(&encoded(&document), CONFIG).unwrap();
         assert_eq!(read, kept);
