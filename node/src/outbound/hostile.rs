@@ -8,13 +8,17 @@
 use super::*;
 use crate::{
     config::Config,
+    identity::Identities,
     mirror::{Bounds, Question, Source},
     publisher_auth::{Method, OidcIssuer, OidcRule, Place, PublisherAuth},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures::future::LocalBoxFuture;
 use hapi_raft::Reading;
-use hapi_registry_state::Timestamp;
+use hapi_registry_state::{
+    Command, Entry, NewToken, Principal, ProviderSettings, Registry, Role, RoleRule, SigningAlgorithm,
+    Timestamp, mint,
+};
 use reqwest::dns::{Name, Resolve};
 use serde_json::json;
 use std::{
@@ -274,14 +278,19 @@ async fn prove(
     if said.is_empty() { refusal } else { said.join("; ") }
 }
 
-async fn by_token(auth: &PublisherAuth, issuer: &str) -> String {
+/// A token that an issuer seems to have signed: its keys are asked for before anything else can be known of it.
+fn token_of(issuer: &str) -> String {
     let part = |value: serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-    let token = format!(
+    format!(
         "{}.{}.{}",
         part(json!({ "alg": "ES256", "kid": "k" })),
-        part(json!({ "iss": issuer })),
+        part(json!({ "iss": issuer, "aud": "registry" })),
         part(json!(0))
-    );
+    )
+}
+
+async fn by_token(auth: &PublisherAuth, issuer: &str) -> String {
+    let token = token_of(issuer);
     let now = Reading { boot: Duration::from_secs(1_000), raw: Duration::from_secs(1_000), wall: NOW };
     format!("{:?}", auth.oidc(&token, &now).await.unwrap_err())
 }
@@ -309,6 +318,53 @@ async fn by_issuer(outbound: Outbound, url: &str, jwks_url: Option<&str>) -> Str
     prove(outbound, None, change, async |auth| by_token(auth, issuer).await).await
 }
 
+/// A registry that believes one provider.
+fn believing(issuer: &str, jwks_url: Option<&str>) -> Registry {
+    let (_, token) = mint(Role::Operator, || 7);
+    let operator = NewToken {
+        id: token.id.clone(),
+        hash: token.hash,
+        role: Role::Operator,
+        client: None,
+        tenant: None,
+        namespaces: Vec::new(),
+        expires_at: None,
+    };
+    let rule =
+        RoleRule { claim: "groups".into(), value: "all".into(), role: Role::Auditor, namespaces: Vec::new() };
+    let settings = ProviderSettings {
+        issuer: issuer.into(),
+        audience: "registry".into(),
+        algorithms: vec![SigningAlgorithm::Es256],
+        jwks_url: jwks_url.map(str::to_owned),
+        roles: vec![rule],
+        client_claim: "azp".into(),
+        clients: Vec::new(),
+        tenant: None,
+    };
+    let mut registry = Registry::default();
+    registry.apply(1, &Entry::new(NOW, Principal::ClusterSecret, Command::Bootstrap(operator)));
+    let put = Command::PutIdentityProvider { id: "corp".parse().unwrap(), settings };
+    assert!(registry.apply(2, &Entry::new(NOW, Principal::Token(token.id), put)).changed());
+    registry
+}
+
+async fn by_caller(outbound: Outbound, issuer: &str, jwks_url: Option<&str>) -> String {
+    let watched = Arc::new(Watched { outbound, leads_to: None, said: Mutex::default() });
+    let now = Reading { boot: Duration::from_secs(1_000), raw: Duration::from_secs(1_000), wall: NOW };
+    let identities = Identities::new(watched.clone());
+    let refusal = identities.grant(&token_of(issuer), &believing(issuer, jwks_url), &now).await.unwrap_err();
+    let said = watched.said.lock().unwrap();
+    if said.is_empty() { refusal.to_string() } else { said.join("; ") }
+}
+
+async fn by_webhook(outbound: Outbound, url: &str) -> String {
+    match Url::parse(url) {
+        Ok(url) => outbound.post(url, HeaderMap::new(), String::new()).await.unwrap_err().to_string(),
+        Err(error) => error.to_string(),
+    }
+}
+
 async fn by_mirror(outbound: Outbound, url: &str) -> String {
     match Source::new(url, Bounds::default(), &outbound) {
         Ok(mut source) => source.page(&Question::default()).await.unwrap_err().to_string(),
@@ -321,6 +377,9 @@ type Reach = for<'a> fn(Outbound, &'a str) -> LocalBoxFuture<'a, String>;
 /// What each feature says when it is led to a URL.
 const FEATURES: &[(&str, Reach)] = &[
     ("a mirror", |outbound, url| Box::pin(by_mirror(outbound, url))),
+    ("a webhook", |outbound, url| Box::pin(by_webhook(outbound, url))),
+    ("the keys of a caller's provider", |outbound, url| Box::pin(by_caller(outbound, ISSUER, Some(url)))),
+    ("a caller's provider", |outbound, url| Box::pin(by_caller(outbound, url, None))),
     ("a proof over http", |outbound, url| Box::pin(by_domain(outbound, url, Place::Http))),
     ("a proof over dns", |outbound, url| Box::pin(by_domain(outbound, url, Place::Dns))),
     ("an identity provider's keys", |outbound, url| Box::pin(by_issuer(outbound, url, Some(url)))),
