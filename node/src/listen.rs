@@ -18,6 +18,7 @@ pub(crate) use tls::{PublicTls, PublicTlsError};
 use crate::limits::{Arrival, ClientCertificate, Full, Limit, Limits, Place};
 use axum::Router;
 use connection::Connections;
+use hapi_raft::Lingering;
 use std::{
     future::Future,
     io,
@@ -86,19 +87,20 @@ fn place(limits: &Limits, from: SocketAddr) -> Option<Place> {
         .ok()
 }
 
-/// One connection, from its handshake to its end. It holds its place for so long.
+/// One connection, from its handshake to its end. It has its place for so long.
 async fn serve_one(
     connections: Connections,
     stream: TcpStream,
     address: IpAddr,
     tls: Option<Arc<PublicTls>>,
     stopped: watch::Receiver<()>,
-    _place: Place,
+    place: Place,
 ) {
     // Answers are small and awaited: waiting to fill a packet would only delay them.
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    let stream = Lingering::new(stream, place);
     let limits = connections.limits();
     let arrival = Arrival { address: address.to_canonical(), certificate: None, limits: limits.clone() };
     let Some(tls) = tls else { return connections.serve_plain(stream, arrival, stopped).await };

@@ -8,6 +8,7 @@
 //! Nodes find each other by names and a shared [`ClusterSecret`]; see `formation` for how they become one
 //! cluster without any of them being special, and `certificate` and `directory` for who is believed what.
 
+mod aside;
 mod assemble;
 mod autopilot;
 mod backup;
@@ -24,6 +25,7 @@ mod handover;
 mod identity;
 mod inspect;
 mod lease;
+mod lingering;
 mod machine;
 mod metrics;
 mod network;
@@ -66,6 +68,7 @@ pub use lease::{
     sealing::{SealError, SealReceipt},
     session::{Cover, Covered},
 };
+pub use lingering::Lingering;
 pub use machine::Checkpoint;
 pub use node::Ending;
 pub use peer::{dial::DialError, resolve::ResolveError};

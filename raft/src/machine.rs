@@ -5,6 +5,7 @@
 //! at or above it.
 
 use crate::{
+    aside::aside,
     backup::capture::Captured,
     lease::{
         board,
@@ -185,11 +186,17 @@ impl Machine {
     /// Hashes the state as it is now, while later entries are applied.
     fn hash_aside(&self, index: u64) {
         let (registry, published) = (self.registry.clone(), self.published.clone());
-        spawn_blocking(move || {
-            let checkpoint = Checkpoint { index, hash: registry.hash() };
-            published.check(checkpoint);
-            // Without anybody who waits, it is not kept.
-            let _ = published.captures.send(Captured { checkpoint, registry });
+        tokio::spawn(async move {
+            let hash = aside("checkpoint", move || (registry.hash(), registry)).await;
+            match hash {
+                Ok((hash, registry)) => {
+                    let checkpoint = Checkpoint { index, hash };
+                    published.check(checkpoint);
+                    // Without anybody who waits, it is not kept.
+                    let _ = published.captures.send(Captured { checkpoint, registry });
+                }
+                Err(error) => tracing::error!(%error, index, "a checkpoint has no hash"),
+            }
         });
     }
 }
@@ -269,8 +276,8 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         let (registry, membership, shelf) =
             (self.registry.clone(), self.membership.clone(), self.shelf.clone());
         // Encoding on the runtime would hold up heartbeats and every proposal behind it.
-        let written = spawn_blocking(move || shelf.write(&registry, last, membership)).await;
-        let (meta, file) = written.map_err(io::Error::other)??;
+        let written = aside("snapshot", move || shelf.write(&registry, last, membership)).await;
+        let (meta, file) = written??;
         self.built.inc();
         Ok(SnapshotOf::<TypeConfig, Image> { meta, snapshot: Image::Kept(file) })
     }

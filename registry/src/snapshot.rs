@@ -196,6 +196,16 @@ fn audited(record: &Arc<AuditRecord>) -> Record {
     }
 }
 
+/// A record that was read. Records are read apart from each other, and so by as many threads as there are.
+pub struct Decoded(Record);
+
+/// Reads the record that has this place in its snapshot, from 0.
+pub fn decode(number: usize, record: &[u8]) -> Result<Decoded, SnapshotError> {
+    let (decoded, length) = bincode::serde::decode_from_slice(record, CONFIG)
+        .map_err(|source| SnapshotError::Record { number, source })?;
+    if length == record.len() { Ok(Decoded(decoded)) } else { Err(SnapshotError::Trailing { number }) }
+}
+
 /// Makes a registry from records.
 pub struct Builder {
     registry: Registry,
@@ -214,18 +224,13 @@ impl Builder {
 
     /// Takes the next record.
     pub fn push(&mut self, record: &[u8]) -> Result<(), SnapshotError> {
-        let number = self.number;
-        let (decoded, length) = bincode::serde::decode_from_slice(record, CONFIG)
-            .map_err(|source| SnapshotError::Record { number, source })?;
-        if length != record.len() {
-            return Err(SnapshotError::Trailing { number });
-        }
-        self.number += 1;
-        self.take(decoded);
+        self.take(decode(self.number, record)?);
         Ok(())
     }
 
-    fn take(&mut self, record: Record) {
+    /// Takes the next record, which was read already.
+    pub fn take(&mut self, Decoded(record): Decoded) {
+        self.number += 1;
         let registry = &mut self.registry;
         match record {
             Record::Head(head) => self.take_head(head),

@@ -3,9 +3,10 @@
 use super::traffic::{Traffic, Watched};
 use crate::{
     config,
-    limits::{Arrival, Limit, Limits},
+    limits::{Arrival, Limit, Limits, Place},
 };
 use axum::{Router, extract::Request};
+use hapi_raft::Lingering;
 use hyper::{body::Incoming, rt, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -20,7 +21,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    net::TcpStream,
     sync::watch,
     time::{Sleep, sleep},
 };
@@ -58,14 +58,19 @@ impl Connections {
         self.limits.clone()
     }
 
-    pub(super) async fn serve_plain(self, stream: TcpStream, arrival: Arrival, stopped: watch::Receiver<()>) {
+    pub(super) async fn serve_plain(
+        self,
+        stream: Lingering<Place>,
+        arrival: Arrival,
+        stopped: watch::Receiver<()>,
+    ) {
         let one = self.one.clone();
         self.serve(&one, stream, arrival, stopped).await;
     }
 
     pub(super) async fn serve_encrypted(
         self,
-        stream: TlsStream<TcpStream>,
+        stream: TlsStream<Lingering<Place>>,
         arrival: Arrival,
         stopped: watch::Receiver<()>,
     ) {

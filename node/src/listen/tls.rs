@@ -2,9 +2,10 @@
 
 use crate::{
     config,
-    limits::{ClientCertificate, Counters, Limits},
+    limits::{ClientCertificate, Counters, Limits, Place},
 };
 use arc_swap::ArcSwap;
+use hapi_raft::Lingering;
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::aws_lc_rs,
@@ -18,7 +19,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{net::TcpStream, signal::unix::Signal, task::spawn_blocking, time::sleep};
+use tokio::{signal::unix::Signal, task::spawn_blocking, time::sleep};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use x509_parser::{extensions::GeneralName, parse_x509_certificate, prelude::X509Certificate};
 use zeroize::Zeroizing;
@@ -87,8 +88,8 @@ impl PublicTls {
     /// The handshake, and whose certificate the client has shown.
     pub(super) async fn accept(
         &self,
-        stream: TcpStream,
-    ) -> io::Result<(TlsStream<TcpStream>, Option<ClientCertificate>)> {
+        stream: Lingering<Place>,
+    ) -> io::Result<(TlsStream<Lingering<Place>>, Option<ClientCertificate>)> {
         let stream = TlsAcceptor::from(self.in_force.load().config.clone()).accept(stream).await?;
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let certificate = shown.map(identify).transpose().map_err(io::Error::other)?;

@@ -12,7 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::pki_types::ServerName;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use thiserror::Error;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{net::TcpStream, sync::watch, time::timeout};
 
 /// How long one address may take to answer with a finished handshake.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
@@ -36,12 +36,14 @@ pub(crate) struct Connection {
     /// What it was made with.
     pub(crate) keys: Arc<Keys>,
     tls: Tls,
+    /// Whether it takes no more requests: it has ended, or the other end has said so.
+    pub(crate) over: watch::Sender<bool>,
 }
 
 impl Connection {
     /// Whether a new request may go over it. After an exchange of secrets another connection is made.
     pub(crate) fn is_usable(&self) -> bool {
-        !self.sender.is_closed() && self.tls.are_current(&self.keys)
+        !self.sender.is_closed() && !*self.over.borrow() && self.tls.are_current(&self.keys)
     }
 }
 
@@ -135,8 +137,13 @@ impl Dialer {
         accept(&peer).map_err(wrong)?;
         let (sender, running) =
             http2().handshake(TokioIo::new(stream)).await.map_err(|e| failed(io::Error::other(e)))?;
-        let connection = Connection { sender, peer, keys, tls: self.tls.clone() };
-        tokio::spawn(run(running, address, peer, connection.keys.clone(), self.tls.clone()));
+        let over = watch::Sender::new(false);
+        let connection = Connection { sender, peer, keys, tls: self.tls.clone(), over };
+        let (keys, tls, over) = (connection.keys.clone(), self.tls.clone(), connection.over.clone());
+        tokio::spawn(async move {
+            run(running, address, peer, keys, tls).await;
+            over.send_replace(true);
+        });
         Ok(connection)
     }
 }

@@ -14,15 +14,14 @@ use futures::future::BoxFuture;
 use http::{HeaderMap, Request, Response, StatusCode, Uri, uri::PathAndQuery};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use std::{sync::Arc, time::Duration};
-use thiserror::Error;
+use std::{error::Error, pin::pin, sync::Arc, time::Duration};
 use tokio::{
-    sync::Mutex,
+    sync::{Mutex, watch},
     time::{Instant, timeout_at},
 };
 
 /// Why a question has no answer.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum AskError {
     /// No connection: the request was never sent.
     #[error(transparent)]
@@ -116,7 +115,7 @@ impl Link {
     ) -> Result<Reply<A::Answer>, AskError> {
         let connected = timeout_at(deadline, self.connection()).await;
         let connection = connected.map_err(|_| AskError::Unreached(within))??;
-        let answered = timeout_at(deadline, exchange::<A>(connection, body)).await;
+        let answered = timeout_at(deadline, self.exchange::<A>(connection, body)).await;
         answered.map_err(|_| AskError::Late(within))?
     }
 
@@ -140,24 +139,73 @@ impl Link {
         *kept = Some(connection.clone());
         Ok(connection)
     }
+
+    async fn exchange<A: Ask>(
+        &self,
+        connection: Connection,
+        body: Bytes,
+    ) -> Result<Reply<A::Answer>, AskError> {
+        let Connection { mut sender, peer, keys, over, .. } = connection;
+        sender.ready().await.map_err(|_| AskError::NotSent)?;
+        let mut request = request(A::ROUTE, body);
+        request.headers_mut().insert(secrets::HEADER, keys.header.clone());
+        let mut response = pin!(sender.try_send_request(request));
+        // What is handed over just when the connection ends comes back only once nobody can send over it any more.
+        drop(sender);
+        let mut ending = over.subscribe();
+        let response = tokio::select! {
+            response = &mut response => response,
+            () = ended(&mut ending) => {
+                self.let_go().await;
+                response.await
+            }
+        };
+        let response = response.map_err(|mut error| {
+            // A request comes back whole if none of it was written.
+            if error.take_message().is_none() && !is_unprocessed(error.error()) {
+                return lost(error.error());
+            }
+            over.send_replace(true);
+            AskError::NotSent
+        })?;
+        let headers = response.headers().clone();
+        Ok(Reply { answer: answer::<A>(response).await?, peer, headers })
+    }
+
+    /// Keeps no connection that takes no more requests.
+    async fn let_go(&self) {
+        self.kept.lock().await.take_if(|connection| !connection.is_usable());
+    }
 }
 
 fn alive(connection: Option<&Connection>) -> Option<Connection> {
     connection.filter(|connection| connection.is_usable()).cloned()
 }
 
-async fn exchange<A: Ask>(connection: Connection, body: Bytes) -> Result<Reply<A::Answer>, AskError> {
-    let Connection { mut sender, peer, keys, .. } = connection;
-    sender.ready().await.map_err(|_| AskError::NotSent)?;
-    let mut request = request(A::ROUTE, body);
-    request.headers_mut().insert(secrets::HEADER, keys.header.clone());
-    let response = sender.try_send_request(request).await.map_err(|mut error| {
-        // The request comes back exactly if none of it was written.
-        let unsent = error.take_message().is_some();
-        if unsent { AskError::NotSent } else { AskError::Lost(error.error().to_string()) }
-    })?;
-    let headers = response.headers().clone();
-    Ok(Reply { answer: answer::<A>(response).await?, peer, headers })
+async fn ended(over: &mut watch::Receiver<bool>) {
+    // Without anybody who could say so, it has ended as well.
+    let _ = over.wait_for(|over| *over).await;
+}
+
+/// Whether the other end has said that it did not act on a request: it was leaving in peace, and fails with that only what
+/// came too late for it; or it refused the stream (RFC 9113 sections 6.8 and 8.7). What it took before is answered.
+fn is_unprocessed(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.filter(|cause| cause.is_remote()).is_some_and(|cause| match cause.reason() {
+        Some(h2::Reason::NO_ERROR) => cause.is_go_away(),
+        Some(h2::Reason::REFUSED_STREAM) => cause.is_reset(),
+        _ => false,
+    })
+}
+
+/// With all causes: what it is alone says nothing.
+fn lost(error: &(dyn Error + 'static)) -> AskError {
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    AskError::Lost(text)
 }
 
 fn request(route: Route, body: Bytes) -> Request<Full<Bytes>> {
@@ -177,7 +225,7 @@ fn request(route: Route, body: Bytes) -> Request<Full<Bytes>> {
 async fn answer<A: Ask>(response: Response<Incoming>) -> Result<A::Answer, AskError> {
     let status = response.status();
     let body = Limited::new(response.into_body(), A::ROUTE.answer_limit()).collect().await;
-    let body = body.map_err(|error| AskError::Lost(error.to_string()))?.to_bytes();
+    let body = body.map_err(|error| lost(error.as_ref()))?.to_bytes();
     if status == StatusCode::OK {
         return wire::decode(&body).map_err(|error| AskError::Lost(error.to_string()));
     }

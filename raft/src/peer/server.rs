@@ -3,6 +3,7 @@
 use crate::{
     certificate::{Peer, Subject},
     directory::Standing,
+    lingering::Lingering,
     node::Node,
     peer::{
         answer::Answer,
@@ -72,7 +73,7 @@ pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener, tls: Tls) {
             Ok((stream, address)) => {
                 let (router, tls, places) = (router.clone(), tls.clone(), places.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = connection(stream, tls, router, handshake, &places).await {
+                    if let Err(error) = connection(stream, tls, router, handshake, places).await {
                         tracing::debug!(%address, %error, "peer connection ended");
                     }
                 });
@@ -91,12 +92,13 @@ async fn connection(
     tls: Tls,
     router: Router,
     handshake: OwnedSemaphorePermit,
-    places: &Semaphore,
+    places: Arc<Semaphore>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     stream.set_nodelay(true)?;
     let keys = Arc::clone(&tls.keys());
-    let stream = timeout(HANDSHAKE_TIMEOUT, keys.acceptor.accept(stream)).await??;
-    let _place = places.try_acquire()?;
+    let stream = Lingering::new(stream, None);
+    let mut stream = timeout(HANDSHAKE_TIMEOUT, keys.acceptor.accept(stream)).await??;
+    stream.get_mut().0.hold(Some(places.try_acquire_owned()?));
     drop(handshake);
     let peer = keys.peer(stream.get_ref().1.peer_certificates())?;
     let service = TowerToHyperService::new(router.layer(Extension(peer)));

@@ -1,6 +1,7 @@
 //! Snapshots: built from the registry, kept in files, sent to members that fell behind.
 
 pub(crate) mod arrival;
+mod restore;
 pub(crate) mod shelf;
 pub(crate) mod transfer;
 

@@ -1,7 +1,7 @@
 //! The newest snapshot of this node, and how one is made of the registry and back.
 
 use crate::{
-    snapshot::{Header, Image},
+    snapshot::{Header, Image, restore::restore},
     types::{LogId, SnapshotMeta, StoredMembership},
     wire,
 };
@@ -95,15 +95,4 @@ fn header(file: &SnapshotFile) -> io::Result<Header> {
             format!("snapshot {}: header {error}", file.path.display()),
         )
     })
-}
-
-fn restore(file: &SnapshotFile, version: u16) -> io::Result<Registry> {
-    let invalid = |error: snapshot::SnapshotError| {
-        io::Error::new(io::ErrorKind::InvalidData, format!("snapshot {}: {error}", file.path.display()))
-    };
-    let mut builder = snapshot::Builder::new(version).map_err(invalid)?;
-    for record in file.records()? {
-        builder.push(&record?).map_err(invalid)?;
-    }
-    builder.finish().map_err(invalid)
 }

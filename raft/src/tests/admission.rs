@@ -26,7 +26,7 @@ pub(super) fn stranger(secret: &str, subject: Subject, seed: u8) -> Dialer {
     Dialer { names: Names::system(), tls: Tls::new(&[secret], subject, &key).unwrap() }
 }
 
-fn link(dialer: Dialer, home: &Home) -> Arc<Link> {
+pub(super) fn link(dialer: Dialer, home: &Home) -> Arc<Link> {
     let address = home.address();
     Link::new(move || {
         let (dialer, address) = (dialer.clone(), address.clone());

@@ -1,13 +1,14 @@
 //! Changing the cluster secret while everything goes on.
 
 use super::{
-    admission::stranger,
+    admission::{link, sighting, stranger},
     harness::{OTHER_SECRET, SECRET, homes, leader, start_all, within, write},
 };
 use crate::{
     ClusterSecret, Replica, SecretsInForce, TlsError,
     backup::salvage::salvage,
     certificate::{ANY_PEER, Subject, key_from_seed},
+    peer::message::Hello,
     tls::Tls,
 };
 use bytes::Bytes;
@@ -23,8 +24,12 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 use tokio::{net::TcpStream, task::JoinHandle};
+
+/// Enough to meet the moment between a look at a connection and its use.
+const EXCHANGES: usize = 60;
 
 fn parse(texts: &[&str]) -> Vec<ClusterSecret> {
     texts.iter().map(|text| ClusterSecret::parse(text.as_bytes()).unwrap()).collect()
@@ -138,4 +143,37 @@ async fn whoever_recovers_from_a_folder_finds_the_secrets_that_were_in_force_las
     drop(replica);
     let salvaged = salvage(homes[0].dir.path()).await.unwrap();
     assert_eq!(salvaged.secrets, in_force(&[OTHER_SECRET, SECRET]).verifies);
+}
+
+/// Requests that meet the end of a connection are certainly not acted upon, since the other end says so, or are answered:
+/// who asked can ask again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_request_is_lost_when_secrets_are_exchanged() {
+    let homes = homes(1);
+    let replicas = start_all(&homes).await;
+    let link = link(stranger(SECRET, Subject::Node(7), 9), &homes[0]);
+    let ends = Arc::new(AtomicBool::new(false));
+    let ask = async |hello: Hello| {
+        let mut answered = 0_u64;
+        while !ends.load(Ordering::Relaxed) {
+            match link.ask(&hello, Duration::from_secs(5)).await {
+                Ok(_) => answered += 1,
+                // Secrets are exchanged so often here that the second connection ends as well.
+                Err(error) => assert!(error.is_harmless(), "{error}"),
+            }
+        }
+        assert!(answered > 0);
+    };
+    let hello = || Hello { sighting: sighting(&homes[0], 7, 9), roll: Default::default() };
+    let asking = futures::future::join_all((0..16).map(|_| ask(hello())));
+    let exchanging = async {
+        for _ in 0..EXCHANGES {
+            for texts in [&[SECRET, OTHER_SECRET][..], &[SECRET]] {
+                assert!(replicas[0].exchange_secrets(&parse(texts)).await.unwrap());
+                tokio::time::sleep(Duration::from_millis(15)).await;
+            }
+        }
+        ends.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(asking, exchanging);
 }

@@ -49,18 +49,18 @@ pub(crate) struct Endpoints {
 
 /// The rest. Title and description stand in the text as well, and so take hardly any room.
 #[derive(Serialize, Deserialize)]
-struct Put {
-    title: Option<String>,
-    description: String,
-    raw: Box<str>,
+struct Put<'a> {
+    #[serde(borrow)]
+    title: Option<&'a str>,
+    description: &'a str,
+    raw: &'a str,
 }
 
 impl KeptServerJson {
     /// Puts `document` away.
     pub fn new(document: &ServerJson) -> Self {
         let Contents { raw, facts, .. } = &*document.0;
-        let put = (&facts.title, &facts.description, raw);
-        let put = encoded(&put);
+        let put = encoded(&Put { title: facts.title.as_deref(), description: &facts.description, raw });
         let ready = encoded(&((&facts.remotes, &facts.connect), &facts.immutable_digest, facts.has_packages));
         let block = block::compress_with_dict(&put, PHRASES);
         let packed = [&length(&ready)[..], &length(&put), &ready, &block].concat();
@@ -74,19 +74,20 @@ impl KeptServerJson {
 
     /// The document itself.
     pub fn open(&self) -> ServerJson {
-        let (ready, put) = (self.ready(), self.put());
+        let (ready, text) = (self.ready(), self.unpacked());
+        let put = put(&text);
         let facts = Facts {
             name: self.name.clone(),
             version: self.version.clone(),
-            title: put.title,
-            description: put.description,
+            title: put.title.map(str::to_owned),
+            description: put.description.to_owned(),
             remotes: ready.endpoints.remotes,
             has_packages: ready.has_packages,
             connect: ready.endpoints.connect,
             immutable_digest: ready.immutable_digest,
         };
         let sha256 = Sha256::digest(put.raw.as_bytes()).into();
-        ServerJson(Arc::new(Contents { raw: put.raw, sha256, facts }))
+        ServerJson(Arc::new(Contents { raw: put.raw.into(), sha256, facts }))
     }
 
     /// The server's name.
@@ -101,13 +102,14 @@ impl KeptServerJson {
 
     /// The text, exactly as it was given.
     pub fn raw(&self) -> String {
-        self.put().raw.into()
+        put(&self.unpacked()).raw.to_owned()
     }
 
     /// Title and description, where words are looked for.
     pub(crate) fn words(&self) -> (Option<String>, String) {
-        let put = self.put();
-        (put.title, put.description)
+        let text = self.unpacked();
+        let put = put(&text);
+        (put.title.map(str::to_owned), put.description.to_owned())
     }
 
     /// The remotes that can be connected to, in the document's order.
@@ -156,14 +158,19 @@ impl KeptServerJson {
         ready
     }
 
+    /// For [`put`].
     #[expect(clippy::expect_used, reason = "what was packed by this process is unpacked by it")]
-    fn put(&self) -> Put {
+    fn unpacked(&self) -> Vec<u8> {
         let [ready, length] = self.lengths();
         let block = &self.packed[HEAD + ready..];
-        let put = block::decompress_with_dict(block, length, PHRASES).expect("it was compressed here");
-        let (put, _) = bincode::serde::decode_from_slice(&put, CONFIG).expect("it was encoded here");
-        put
+        block::decompress_with_dict(block, length, PHRASES).expect("it was compressed here")
     }
+}
+
+#[expect(clippy::expect_used, reason = "what was packed by this process is unpacked by it")]
+fn put(unpacked: &[u8]) -> Put<'_> {
+    let (put, _) = bincode::serde::borrow_decode_from_slice(unpacked, CONFIG).expect("it was encoded here");
+    put
 }
 
 /// A document has 256 KiB at most, and what is read out of it far less than 4 GiB.
@@ -189,9 +196,15 @@ impl PartialEq<ServerJson> for KeptServerJson {
     }
 }
 
+/// In the form of bincode, which knows no names of fields.
 impl Serialize for KeptServerJson {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.open().serialize(serializer)
+        let (ready, text) = (self.ready(), self.unpacked());
+        let (put, endpoints) = (put(&text), &ready.endpoints);
+        let sha256: [u8; 32] = Sha256::digest(put.raw.as_bytes()).into();
+        let told = (&self.name, &self.version, put.title, put.description);
+        let found = (&endpoints.remotes, ready.has_packages, &endpoints.connect, &ready.immutable_digest);
+        (put.raw, sha256, told, found).serialize(serializer)
     }
 }
 
