@@ -92,7 +92,12 @@ impl Cluster {
 
     /// Starts three nodes of which the last has a wrong clock and so no lease, and the first leads.
     pub async fn start_with_leaseless_node() -> Self {
-        let cluster = Self::start_with(3, Options::default().faulty_at(2, "wall.offset_ms=-3000")).await;
+        Self::start_leaseless(Options::default()).await
+    }
+
+    /// The same, with options.
+    pub async fn start_leaseless(options: Options) -> Self {
+        let cluster = Self::start_with(3, options.faulty_at(2, "wall.offset_ms=-3000")).await;
         cluster.transfer(0).await;
         cluster.wait_leases(&[0, 1]).await;
         // It may have led before, by its own clock, and have a lease from that time.

@@ -7,6 +7,7 @@
 
 #![allow(clippy::expect_used, reason = "all of this runs in tests, which stop at the first surprise")]
 
+mod authority;
 mod binary;
 mod boot_clock;
 mod campaign;
@@ -35,6 +36,7 @@ mod wait;
 mod whereabouts;
 mod workload;
 
+pub use authority::{Authority, identity};
 pub use binary::{Binary, binary, command, command_under, faulty_binary};
 pub use boot_clock::{boot_ns, ms_between};
 pub use campaign::{Campaign, Fault, Plan, Report};

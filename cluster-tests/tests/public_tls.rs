@@ -6,9 +6,9 @@
     reason = "a test stops at the first surprise"
 )]
 
-use hapi_cluster_tests::{Cluster, Door, Metrics, Options, command, wait_until};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
-use reqwest::{Certificate, Client, Identity, Version};
+use hapi_cluster_tests::{Authority, Cluster, Door, Metrics, Options, command, identity, wait_until};
+use rcgen::SanType;
+use reqwest::Version;
 use rustls::{ClientConfig, RootCertStore, pki_types::pem::PemObject};
 use std::{fs, path::Path, sync::Arc, time::Duration};
 use tokio::{
@@ -20,69 +20,25 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// An authority, in whose folder there is a certificate for a server on loopback.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    folder: tempfile::TempDir,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let authority = Self { issuer, folder: tempfile::tempdir().unwrap() };
-        fs::write(authority.path("ca.pem"), authority.issuer.pem()).unwrap();
-        authority.renew();
-        authority
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// Another certificate for the server.
-    fn renew(&self) {
-        let (certificate, key) = self.certify(SanType::IpAddress([127, 0, 0, 1].into()));
-        fs::write(self.path("key.pem"), key).unwrap();
-        fs::write(self.path("cert.pem"), certificate).unwrap();
-    }
-
-    fn certify(&self, name: SanType) -> (String, String) {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.subject_alt_names.push(name);
-        let key = KeyPair::generate().unwrap();
-        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
-    }
-
-    fn settings(&self, options: Options) -> Options {
-        let path = |name: &str| self.path(name).display().to_string();
-        options.set("HAPI_HTTP_TLS_CERT", &path("cert.pem")).set("HAPI_HTTP_TLS_KEY", &path("key.pem"))
-    }
-
-    fn client(&self) -> reqwest::ClientBuilder {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let root = Certificate::from_pem(self.issuer.pem().as_bytes()).unwrap();
-        Client::builder().no_proxy().tls_certs_only([root]).pool_max_idle_per_host(0)
-    }
-
-    /// A connection that speaks `protocol`, and the certificate that it was shown.
-    async fn connect(&self, cluster: &Cluster, protocol: &str) -> (TlsStream<TcpStream>, Vec<u8>) {
-        let mut roots = RootCertStore::empty();
-        roots
-            .add(rustls::pki_types::CertificateDer::from_pem_slice(self.issuer.pem().as_bytes()).unwrap())
-            .unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config =
-            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let mut config = config.with_root_certificates(roots).with_no_client_auth();
-        config.alpn_protocols = vec![protocol.into()];
-        let stream = TcpStream::connect(address(cluster)).await.unwrap();
-        let name = "127.0.0.1".try_into().unwrap();
-        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
-        let shown = stream.get_ref().1.peer_certificates().unwrap()[0].to_vec();
-        (stream, shown)
-    }
+/// A connection that speaks `protocol`, and the certificate that it was shown.
+async fn connect(
+    authority: &Authority,
+    cluster: &Cluster,
+    protocol: &str,
+) -> (TlsStream<TcpStream>, Vec<u8>) {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(rustls::pki_types::CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap())
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![protocol.into()];
+    let stream = TcpStream::connect(address(cluster)).await.unwrap();
+    let name = "127.0.0.1".try_into().unwrap();
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+    let shown = stream.get_ref().1.peer_certificates().unwrap()[0].to_vec();
+    (stream, shown)
 }
 
 fn address(cluster: &Cluster) -> &str {
@@ -128,9 +84,9 @@ async fn both_versions_of_http_are_spoken_and_the_command_line_too() {
 async fn another_certificate_is_taken_over_and_a_broken_one_is_not() {
     let authority = Authority::new();
     let cluster = Cluster::start_with(1, authority.settings(Options::default())).await;
-    let shown = async || authority.connect(&cluster, "http/1.1").await.1;
+    let shown = async || connect(&authority, &cluster, "http/1.1").await.1;
     let first = shown().await;
-    let (mut open, _) = authority.connect(&cluster, "http/1.1").await;
+    let (mut open, _) = connect(&authority, &cluster, "http/1.1").await;
     authority.renew();
     cluster.node(0).hang_up();
     wait_until("another certificate is shown", async || (shown().await != first).then_some(())).await;
@@ -155,8 +111,7 @@ async fn another_certificate_is_taken_over_and_a_broken_one_is_not() {
 async fn a_clients_certificate_is_verified_and_none_is_needed() {
     let (authority, clients, strangers) = (Authority::new(), Authority::new(), Authority::new());
     let options = authority.settings(Options::default()).set("HAPI_LOG_LEVEL", "info,hapi_registry=debug");
-    let options = options.set("HAPI_HTTP_CLIENT_CA", &clients.path("ca.pem").display().to_string());
-    let cluster = Cluster::start_with(1, options).await;
+    let cluster = Cluster::start_with(1, clients.of_clients(options)).await;
     let url = format!("{}/livez", cluster.node(0).http());
     let ask = async |holder: Option<&Authority>| {
         let client = authority.client();
@@ -164,8 +119,7 @@ async fn a_clients_certificate_is_verified_and_none_is_needed() {
             None => client,
             Some(holder) => {
                 let name = SanType::URI("spiffe://example.com/agent".try_into().unwrap());
-                let (certificate, key) = holder.certify(name);
-                client.identity(Identity::from_pem(format!("{key}{certificate}").as_bytes()).unwrap())
+                client.identity(identity(&holder.certify(vec![name])))
             }
         };
         client.build().unwrap().get(&url).send().await.map(|answer| answer.status().as_u16()).ok()
@@ -185,7 +139,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 
 /// A connection on which the preface and our settings are sent.
 async fn two(authority: &Authority, cluster: &Cluster, settings: &[u8]) -> TlsStream<TcpStream> {
-    let (mut stream, _) = authority.connect(cluster, "h2").await;
+    let (mut stream, _) = connect(authority, cluster, "h2").await;
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
     stream.write_all(&frame(4, 0, 0, settings)).await.unwrap();
     stream
@@ -237,7 +191,7 @@ async fn who_abuses_http_2_is_cut_off() {
     // Who says nothing: at once, after the handshake, after a request.
     let mut idle = two(&authority, &cluster, &[]).await;
     idle.write_all(&headers(1)).await.unwrap();
-    let mut mute = authority.connect(&cluster, "h2").await.0;
+    let mut mute = connect(&authority, &cluster, "h2").await.0;
     let mut silent = TcpStream::connect(address(&cluster)).await.unwrap();
     assert!(is_cut_off(&mut mute).await && is_cut_off(&mut idle).await);
     assert_eq!(timeout(PATIENCE, silent.read(&mut [0; 8])).await.expect("it is cut off").unwrap_or(0), 0);

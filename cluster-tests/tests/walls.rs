@@ -91,7 +91,11 @@ const FENCES: &[(&str, Fence, &str)] = &[
         Only(&["hapi-descriptor"]),
         "one crate signs and verifies, so that one crate is to be reviewed",
     ),
-    ("rcgen", Only(&["hapi-raft"]), "certificates exist between nodes only"),
+    (
+        "rcgen",
+        Only(&["hapi-raft", "hapi-cluster-tests"]),
+        "nodes make certificates for each other only; those of callers are made by tests",
+    ),
     (
         "axum",
         AllBut(&["hapi-descriptor", "hapi-registry-state", "hapi-storage"]),

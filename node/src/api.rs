@@ -296,7 +296,9 @@ fn governance() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(health::metrics))
 }
 
-/// Browsers may call from anywhere: what protects the API is the token, which no browser adds by itself.
+/// Browsers may call from anywhere: what protects the API is the token, which no browser adds by itself. A client's
+/// certificate it would add, but only to requests with credentials, whose answers no page may read: nothing here says that
+/// it may.
 fn cors() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::any())

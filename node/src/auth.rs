@@ -4,7 +4,7 @@ use crate::{
     api::Api,
     clock,
     identity::IdentityError,
-    limits::Origin,
+    limits::{Certificate, Origin},
     oidc::{self, OidcError},
     problem::Problem,
     publisher_token,
@@ -14,27 +14,37 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use hapi_registry_state::{
-    Caller, Command, Credential, NewToken, OidcGrant, PresentedToken, Principal, PublisherGrant, Registry,
-    Rejection, RequestKey, Right, ServerName,
+    Caller, CertificateProof, Command, Credential, NewToken, OidcGrant, PresentedToken, Principal,
+    PublisherGrant, Registry, Rejection, RequestKey, Right, ServerName,
 };
 use sha2::{Digest, Sha256};
 use std::{sync::Arc, time::Duration};
 
 /// What the `Authorization` header carries, if it is of a form that connects: an API token, or the token of an identity
-/// provider. Whether it counts is judged on the state that decides.
+/// provider; without that header, the certificate of the connection. So a token decides, and a certificate beside it says
+/// nothing. Whether it counts is judged on the state that decides.
 pub(crate) async fn credential(
     api: &Api,
     from: Origin,
+    certificate: &Certificate,
     headers: &HeaderMap,
 ) -> Result<Option<Credential>, Problem> {
     let Ok(text) = bearer_text(headers) else { return guessed(api, from) };
-    let Some(text) = text else { return Ok(None) };
+    let Some(text) = text else { return Ok(shown(api, certificate)) };
     match text.parse() {
         Ok(token) => Ok(Some(Credential::Token(token))),
         Err(_) if publisher_token::has_form(text) => guessed(api, from),
         // Boxed, so that the future of the usual way stays small.
         Err(_) => Ok(Some(Credential::Oidc(Box::pin(vouched_for(api, from, text)).await?))),
     }
+}
+
+/// What somebody has proven in the handshake.
+pub(crate) fn shown(api: &Api, Certificate(certificate): &Certificate) -> Option<Credential> {
+    let credential = Credential::Certificate(CertificateProof::clone(certificate.as_deref()?));
+    let is_known = api.replica.state().authenticate(&credential, clock::now()).is_some();
+    api.metrics.certificate(if is_known { "granted" } else { "unknown" });
+    Some(credential)
 }
 
 /// The answer to what is no credential here at all.
@@ -339,9 +349,15 @@ impl FromRequestParts<Arc<Api>> for Reader {
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
         api.catch_up().await?;
-        match bearer_of(api, parts).await? {
-            Some((caller, _)) => Ok(Self(Some(caller))),
-            None if api.replica.state().settings().anonymous_reads => Ok(Self(None)),
+        if let Some((caller, _)) = bearer_of(api, parts).await? {
+            return Ok(Self(Some(caller)));
+        }
+        // Everybody in a mesh may hold a certificate: who is nobody's client by it reads like anybody else.
+        let shown = shown(api, &Certificate::of(&parts.extensions));
+        let state = api.replica.state();
+        match shown.and_then(|credential| state.authenticate(&credential, clock::now())) {
+            Some(caller) => Ok(Self(Some(caller))),
+            None if state.settings().anonymous_reads => Ok(Self(None)),
             None => Err(Problem::unauthenticated()),
         }
     }

@@ -7,7 +7,7 @@ mod counters;
 mod guesses;
 mod places;
 
-pub(crate) use arrival::{Arrival, ClientCertificate, Origin};
+pub(crate) use arrival::{Arrival, Certificate, Origin};
 pub(crate) use counters::{Counters, Limit};
 pub(crate) use guesses::Guesses;
 pub(crate) use places::{Full, Place, Places};

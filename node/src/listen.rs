@@ -15,7 +15,7 @@ pub(crate) use connection::LEAST_HEADER;
 pub(crate) use descriptors::raise;
 pub(crate) use tls::{PublicTls, PublicTlsError};
 
-use crate::limits::{Arrival, ClientCertificate, Full, Limit, Limits, Place};
+use crate::limits::{Arrival, Full, Limit, Limits, Place};
 use axum::Router;
 use connection::Connections;
 use hapi_raft::Lingering;
@@ -109,9 +109,8 @@ async fn serve_one(
         Ok(Ok((stream, certificate))) => {
             let arrival = Arrival { certificate: certificate.map(Arc::new), ..arrival };
             if let Some(shown) = arrival.certificate.as_deref() {
-                let ClientCertificate { uris, names, key } = shown;
-                let key = crate::api::hex(key);
-                tracing::debug!(?uris, ?names, key, "a client has shown a certificate");
+                let names: Vec<_> = shown.names.iter().map(ToString::to_string).collect();
+                tracing::debug!(?names, ends = %shown.expires_at, "a client has shown a certificate");
             }
             connections.serve_encrypted(stream, arrival, stopped).await;
         }

@@ -59,6 +59,7 @@ pub(crate) struct Metrics {
     reloads: IntCounterVec,
     publisher_auth: IntCounterVec,
     identity_tokens: IntCounterVec,
+    certificates: IntCounterVec,
 }
 
 impl Metrics {
@@ -104,6 +105,12 @@ impl Metrics {
             "outcome",
             &["granted", "refused", "unavailable"],
         )?;
+        let certificates = counted(
+            "hapi_client_certificates_total",
+            "Requests that show a certificate and no token, by whether it is a client's.",
+            "outcome",
+            &["granted", "unknown"],
+        )?;
         let (requests, seconds) = requests(&registry)?;
         let (late, last_backup, clock_trusted) = single(&registry)?;
         registry.register(Box::new(build_info()?))?;
@@ -123,6 +130,7 @@ impl Metrics {
             reloads,
             publisher_auth,
             identity_tokens,
+            certificates,
         })
     }
 
@@ -168,6 +176,11 @@ impl Metrics {
     /// What came of a token of an identity provider.
     pub(crate) fn identity_token(&self, outcome: &str) {
         self.identity_tokens.with_label_values(&[outcome]).inc();
+    }
+
+    /// Whether a certificate that was shown instead of a token is a client's.
+    pub(crate) fn certificate(&self, outcome: &str) {
+        self.certificates.with_label_values(&[outcome]).inc();
     }
 
     /// What a connect waited for, if it waited.

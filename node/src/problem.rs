@@ -223,6 +223,7 @@ impl From<Rejection> for Problem {
             | Rejection::NodeNotDraining(_)
             | Rejection::NodeNotSealed { .. }
             | Rejection::NodeRemoved(_)
+            | Rejection::CertificateTaken { .. }
             | Rejection::NotOnHold
             | Rejection::HoldNotOver { .. } => StatusCode::CONFLICT,
             Rejection::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,

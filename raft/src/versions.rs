@@ -77,6 +77,7 @@ fn since(by: &Principal, command: &Command) -> Option<Release> {
             | Command::ChangeSettings { .. }
             | Command::ConfirmAct(_)
             | Command::RejectAct { .. }
+            | Command::RegisterClient { .. }
             | Command::Moderate { act: Act::Approve, .. }
             | Command::Moderate { subject: Subject::Token(_) | Subject::Key(_) | Subject::Node(_), .. },
         ) => Some(Release { major: 0, minor: 2 }),

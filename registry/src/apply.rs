@@ -67,7 +67,10 @@ impl Registry {
             }
             Command::CreateToken(token) => self.create_token(by, token),
             Command::RevokeToken(id) => self.revoke_token(by, id),
-            Command::PutClient { id, tenant, keys } => self.put_client(by, id, tenant.as_ref(), keys),
+            Command::PutClient { id, tenant, keys } => self.put_client(by, id, tenant.as_ref(), keys, &[]),
+            Command::RegisterClient { id, tenant, keys, certificates } => {
+                self.put_client(by, id, tenant.as_ref(), keys, certificates)
+            }
             Command::PutTenant { id, tenant } => self.put_tenant(by, id, tenant),
             Command::PutNamespace { namespace, private } => self.put_namespace(by, namespace, *private),
             Command::UpdateSettings(patch) => self.update_settings(by, patch),

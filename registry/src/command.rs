@@ -1,10 +1,10 @@
 //! What can be asked of the registry.
 
 use crate::{
-    Act, ClientId, IdentityProviderId, Kid, MirrorId, MirrorSettings, MirrorStep, ModerationRulesPatch,
-    Namespace, NewToken, NodeId, Order, Principal, ProviderSettings, PublicKey, RequestKey,
-    SecretFingerprint, ServerJson, ServerName, SettingsPatch, Status, Subject, Tenant, TenantId, Timestamp,
-    TokenId, Version, WebhookId, WebhookSettings,
+    Act, CertificateName, ClientId, IdentityProviderId, Kid, MirrorId, MirrorSettings, MirrorStep,
+    ModerationRulesPatch, Namespace, NewToken, NodeId, Order, Principal, ProviderSettings, PublicKey,
+    RequestKey, SecretFingerprint, ServerJson, ServerName, SettingsPatch, Status, Subject, Tenant, TenantId,
+    Timestamp, TokenId, Version, WebhookId, WebhookSettings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -131,6 +131,13 @@ pub enum Command {
     ConfirmAct(u64),
     /// Take such a request off.
     RejectAct { id: u64, reason: String },
+    /// Register or change a client, with what [`Self::PutClient`] cannot say, which takes its certificates away.
+    RegisterClient {
+        id: ClientId,
+        tenant: Option<TenantId>,
+        keys: Vec<PublicKey>,
+        certificates: Vec<CertificateName>,
+    },
 }
 
 impl Command {
@@ -144,7 +151,7 @@ impl Command {
             Self::Moderate { act, .. } => act.as_str(),
             Self::CreateToken(_) => "create_token",
             Self::RevokeToken(_) => "revoke_token",
-            Self::PutClient { .. } => "put_client",
+            Self::PutClient { .. } | Self::RegisterClient { .. } => "put_client",
             Self::PutTenant { .. } => "put_tenant",
             Self::PutNamespace { .. } => "put_namespace",
             Self::UpdateSettings(_) | Self::ChangeSettings { .. } => "update_settings",
@@ -203,7 +210,7 @@ impl Command {
             Self::Moderate { subject, .. } | Self::Lift { subject, .. } => subject.to_string(),
             Self::Order(order) => order.target.to_string(),
             Self::RevokeToken(id) => format!("token/{id}"),
-            Self::PutClient { id, .. } => format!("client/{id}"),
+            Self::PutClient { id, .. } | Self::RegisterClient { id, .. } => format!("client/{id}"),
             Self::PutTenant { id, .. } => format!("tenant/{id}"),
             Self::PutNamespace { namespace, .. } => format!("namespace/{namespace}"),
             Self::ConfirmAct(id) | Self::RejectAct { id, .. } => format!("request/{id}"),

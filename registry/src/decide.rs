@@ -4,9 +4,9 @@
 //! and what is asked for. Nothing is judged before the state is captured.
 
 use crate::{
-    Caller, ClientId, Endpoint, ExpandError, Governed, KeptServerJson, KeyState, Kid, NodeId, OidcGrant,
-    PresentedToken, Published, Registry, Remote, Right, Server, ServerName, ServerRef, Standing, Status,
-    Subject, Tenant, TenantId, Timestamp, Transport, Version, server_json::Endpoints,
+    Caller, CertificateProof, ClientId, Endpoint, ExpandError, Governed, KeptServerJson, KeyState, Kid,
+    NodeId, OidcGrant, PresentedToken, Published, Registry, Remote, Right, Server, ServerName, ServerRef,
+    Standing, Status, Subject, Tenant, TenantId, Timestamp, Transport, Version, server_json::Endpoints,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -20,6 +20,8 @@ pub enum Credential {
     Key(KeyProof),
     /// A token of an identity provider.
     Oidc(OidcGrant),
+    /// A certificate that was shown in mutual TLS.
+    Certificate(CertificateProof),
 }
 
 /// That somebody has shown, by a statement that it signed for us, that it holds the private half of a client's key.

@@ -22,6 +22,7 @@ impl Command {
             Self::ConfirmAct(_)
             | Self::RevokeToken(_)
             | Self::PutClient { .. }
+            | Self::RegisterClient { .. }
             | Self::PutTenant { .. }
             | Self::UpdateSettings(_)
             | Self::ChangeSettings { .. }

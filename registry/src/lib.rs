@@ -8,6 +8,7 @@
 
 mod apply;
 mod audit;
+mod certificate;
 mod client;
 mod command;
 mod connect_budget;
@@ -49,6 +50,7 @@ mod versions;
 mod webhook;
 
 pub use audit::{AuditRecord, AuditedSubject, Chained, EMPTY_CHAIN};
+pub use certificate::{CertificateName, CertificateProof};
 pub use client::Client;
 pub use command::{Command, Entry, Imported};
 pub use connect_budget::ConnectBudgets;

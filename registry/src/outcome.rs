@@ -247,6 +247,9 @@ pub enum Rejection {
     /// The same is asked for already.
     #[error("request {0} asks for this already: confirm it, or reject it")]
     AlreadyAsked(u64),
+    /// A certificate proves one client.
+    #[error("the certificate {name} is that of client {client}")]
+    CertificateTaken { name: String, client: ClientId },
 }
 
 impl Rejection {
@@ -302,6 +305,7 @@ impl Rejection {
             Self::SamePerson(_) => "same_person",
             Self::RequesterGone(_) => "requester_gone",
             Self::AlreadyAsked(_) => "already_asked",
+            Self::CertificateTaken { .. } => "certificate_taken",
         }
     }
 }

@@ -8,8 +8,8 @@
 //! forbids from what it leaves would be dear or subtle, a wider subject takes the floor, and clients ask anew.
 
 use crate::{
-    ClientId, Command, Decision, Governed, KeyState, Kid, MemberState, Namespace, PublicKey, Registry,
-    ServerName, Status, Subject, Tenant, TenantId, Timestamp, TokenId, Version,
+    CertificateName, ClientId, Command, Decision, Governed, KeyState, Kid, MemberState, Namespace, PublicKey,
+    Registry, ServerName, Status, Subject, Tenant, TenantId, Timestamp, TokenId, Version,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -38,7 +38,10 @@ impl Registry {
             Command::PutNamespace { namespace, private: true } => vec![Subject::Namespace(namespace.clone())],
             Command::RevokeToken(id) => self.bearer(id).into_iter().collect(),
             Command::PutClient { id, tenant, keys } => {
-                self.changed_client(id, tenant.as_ref(), keys).into_iter().collect()
+                self.changed_client(id, tenant.as_ref(), keys, &[]).into_iter().collect()
+            }
+            Command::RegisterClient { id, tenant, keys, certificates } => {
+                self.changed_client(id, tenant.as_ref(), keys, certificates).into_iter().collect()
             }
             Command::PutTenant { id, tenant } => self.changed_tenant(id, tenant).into_iter().collect(),
             Command::UpdateSettings(patch) | Command::ChangeSettings { settings: patch, .. }
@@ -97,16 +100,18 @@ impl Registry {
         self.token(id)?.client.clone().map(Subject::Client)
     }
 
-    /// A client that moves to another tenant or loses a key; one that only gains keys loses nothing.
+    /// A client that moves to another tenant, or loses a key or a certificate; one that only gains some loses nothing.
     fn changed_client(
         &self,
         id: &ClientId,
         tenant: Option<&TenantId>,
         keys: &[PublicKey],
+        certificates: &[CertificateName],
     ) -> Option<Subject> {
         let known = self.client(id)?;
         let moves = known.tenant.as_ref() != tenant;
-        let loses = known.keys.iter().any(|key| !keys.contains(key));
+        let loses = known.keys.iter().any(|key| !keys.contains(key))
+            || known.certificates.iter().any(|name| !certificates.contains(name));
         (moves || loses).then(|| Subject::Client(id.clone()))
     }
 

@@ -3,10 +3,10 @@
 //! Records come in a fixed order with every map in key order, so that equal states give equal bytes.
 
 use crate::{
-    ActRequest, AuditRecord, AuditedSubject, Change, Client, ClientId, FIRST_INCARNATION, GivenUp, Hold,
-    IdentityProvider, IdentityProviderId, Kid, Member, Mirror, MirrorId, Moderation, ModerationRules,
-    Namespace, NamespaceRecord, NodeId, Published, Registry, SecretFingerprint, ServerName, Settings,
-    SigningKey, Subject, Tenant, TenantId, Timestamp, Token, TokenId, Version, Webhook, WebhookId,
+    ActRequest, AuditRecord, AuditedSubject, CertificateName, Change, Client, ClientId, FIRST_INCARNATION,
+    GivenUp, Hold, IdentityProvider, IdentityProviderId, Kid, Member, Mirror, MirrorId, Moderation,
+    ModerationRules, Namespace, NamespaceRecord, NodeId, Published, Registry, SecretFingerprint, ServerName,
+    Settings, SigningKey, Subject, Tenant, TenantId, Timestamp, Token, TokenId, Version, Webhook, WebhookId,
     mirror::Origin,
     remote_claim::{TemplateClaim, TemplateKey},
     request_key::{Answered, Asked},
@@ -23,7 +23,7 @@ use std::sync::Arc;
 /// - 4: as 3, and the cluster secrets that were given up, the incarnation unless it is the first, why nothing is
 ///   issued, the mirrors, what was taken over by them, what entries for many versions did, the webhooks, when tokens were
 ///   last used, the identity providers, when suspensions lift themselves, audit records of acts on several subjects, the
-///   rules of moderation, and acts that wait for a second person.
+///   rules of moderation, acts that wait for a second person, and the certificates of clients.
 pub const VERSION: u16 = 4;
 
 /// The oldest form that is read.
@@ -112,6 +112,7 @@ enum Record {
     AuditOfSeveral(Arc<AuditRecord>, Vec<AuditedSubject>),
     Rules(ModerationRules),
     ActRequest(u64, Arc<ActRequest>),
+    Certificates(ClientId, Vec<CertificateName>),
 }
 
 /// The form in which `registry` is written.
@@ -120,7 +121,7 @@ pub fn form(registry: &Registry) -> u16 {
     let mirrors_nothing = registry.mirrors.is_empty() && registry.origins.is_empty();
     let lists_nothing = registry.given_up.is_empty() && registry.changes.is_empty();
     let tells_nothing = registry.webhooks.is_empty() && registry.token_uses.is_empty();
-    let believes_none = registry.identity_providers.is_empty();
+    let believes_none = registry.identity_providers.is_empty() && registry.certificates.is_empty();
     let awaits_nothing = registry.moderation_ends.is_empty() && registry.act_requests.is_empty();
     let acts_simply =
         awaits_nothing && !registry.audit_several && registry.rules == ModerationRules::default();
@@ -186,7 +187,13 @@ fn all(registry: &Registry) -> impl Iterator<Item = Record> + '_ {
         .chain(registry.moderation_ends.iter().map(|(end, s)| Record::ModerationEnd(s.clone(), *end)))
         .chain(Some(registry.rules).filter(|it| *it != ModerationRules::default()).map(Record::Rules))
         .chain(registry.act_requests.iter().map(|(id, it)| Record::ActRequest(*id, it.clone())))
+        .chain(registry.clients.iter().filter_map(|(id, client)| certificates(id, client)))
         .chain(registry.audit.iter().map(|chained| audited(&chained.record)))
+}
+
+fn certificates(id: &ClientId, client: &Client) -> Option<Record> {
+    let names = &client.certificates;
+    (!names.is_empty()).then(|| Record::Certificates(id.clone(), names.clone()))
 }
 
 fn audited(record: &Arc<AuditRecord>) -> Record {
@@ -258,6 +265,7 @@ impl Builder {
             Record::IdentityProvider(k, v) => drop(registry.identity_providers.insert(k, v)),
             Record::ModerationEnd(subject, end) => registry.restore_end(subject, end),
             Record::ActRequest(id, request) => drop(registry.act_requests.insert(id, request)),
+            Record::Certificates(id, names) => registry.restore_certificates(&id, &names),
             Record::Rules(rules) => registry.rules = rules,
             Record::Audit(record) => registry.chain(record),
             Record::AuditOfSeveral(record, subjects) => {

@@ -1,10 +1,10 @@
 //! The registry as a value.
 
 use crate::{
-    ActRequest, Chained, Change, Client, ClientId, FIRST_INCARNATION, GivenUp, Hold, IdentityProvider,
-    IdentityProviderId, Kid, Member, Mirror, MirrorId, Moderation, ModerationRules, Namespace,
-    NamespaceRecord, NodeId, SecretFingerprint, Server, ServerName, Settings, SigningKey, Subject, Tenant,
-    TenantId, Timestamp, Token, TokenId, Version, Webhook, WebhookId,
+    ActRequest, CertificateName, Chained, Change, Client, ClientId, FIRST_INCARNATION, GivenUp, Hold,
+    IdentityProvider, IdentityProviderId, Kid, Member, Mirror, MirrorId, Moderation, ModerationRules,
+    Namespace, NamespaceRecord, NodeId, SecretFingerprint, Server, ServerName, Settings, SigningKey, Subject,
+    Tenant, TenantId, Timestamp, Token, TokenId, Version, Webhook, WebhookId,
     mirror::Origin,
     remote_claim::Claims,
     request_key::{Answered, Asked},
@@ -41,6 +41,8 @@ pub struct Registry {
     /// Acts that wait for another moderator, by the index of the entry that asked for them.
     pub(crate) act_requests: OrdMap<u64, Arc<ActRequest>>,
     pub(crate) clients: OrdMap<ClientId, Arc<Client>>,
+    /// Whose certificates are whose. Derived: see [`Client::certificates`].
+    pub(crate) certificates: OrdMap<CertificateName, ClientId>,
     pub(crate) tenants: OrdMap<TenantId, Arc<Tenant>>,
     /// How many of them have a budget of their own.
     pub(crate) tenants_with_budget: usize,
@@ -91,6 +93,7 @@ impl Default for Registry {
             moderation_ends: OrdSet::new(),
             act_requests: OrdMap::new(),
             clients: OrdMap::new(),
+            certificates: OrdMap::new(),
             tenants: OrdMap::new(),
             tenants_with_budget: 0,
             tokens: OrdMap::new(),

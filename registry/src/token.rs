@@ -239,6 +239,7 @@ impl Registry {
             Credential::Token(presented) => self.bearer_of(presented, now),
             Credential::Key(proof) => self.holder_of(proof, now),
             Credential::Oidc(grant) => self.vouched_for(grant, now),
+            Credential::Certificate(proof) => self.shown_by(proof, now),
         }
     }
 

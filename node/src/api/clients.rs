@@ -11,7 +11,7 @@ use crate::{
 };
 use axum::{Json as Answer, extract::State};
 use hapi_descriptor::Jwk;
-use hapi_registry_state::{Client, ClientId, Command, PublicKey, Right};
+use hapi_registry_state::{CertificateName, Client, ClientId, Command, PublicKey, Right};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -27,6 +27,11 @@ pub(crate) struct ClientBody {
     #[serde(default)]
     #[schema(value_type = Vec<Object>)]
     keys: Vec<Box<RawValue>>,
+    /// The certificates that it proves itself by in mutual TLS, each by one of `san_uri`, `san_dns` and `x5t#S256`
+    /// (the SHA-256 of the certificate, in base64url). No two clients have the same.
+    #[serde(default)]
+    #[schema(value_type = Vec<Object>)]
+    certificates: Vec<CertificateName>,
 }
 
 /// All clients.
@@ -44,6 +49,9 @@ pub(crate) struct ShownClient {
     tenant: Option<String>,
     #[schema(value_type = Vec<Object>)]
     keys: Vec<Jwk>,
+    #[schema(value_type = Vec<Object>)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    certificates: Vec<CertificateName>,
     created_at: String,
 }
 
@@ -80,7 +88,8 @@ pub(crate) async fn put(
     let keys = body.keys.iter().map(|key| Jwk::from_json(key.get().as_bytes()).map(PublicKey::from));
     let keys = keys.collect::<Result<Vec<_>, _>>();
     let keys = keys.map_err(|error| Problem::invalid(format!("`keys`: {error}")))?;
-    api.write(&caller, Command::PutClient { id: id.clone(), tenant, keys }).await?;
+    let certificates = body.certificates.into_iter().map(CertificateName::normalised).collect();
+    api.write(&caller, Command::put_client(id.clone(), tenant, keys, certificates)).await?;
     let state = api.replica.state();
     let client = state.client(&id).map(|client| shape(&id, client));
     client
@@ -93,6 +102,7 @@ fn shape(id: &ClientId, client: &Client) -> ShownClient {
         id: id.to_string(),
         tenant: client.tenant.as_ref().map(ToString::to_string),
         keys: client.keys.iter().map(|key| key.jwk().clone()).collect(),
+        certificates: client.certificates.clone(),
         created_at: client.created_at.to_string(),
     }
 }

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     auth, clock,
     issue::{Answered, Ask, Counted, Issued},
-    limits::Origin,
+    limits::{Certificate, Origin},
     problem::{Problem, ProblemBody},
 };
 use axum::{
@@ -99,7 +99,7 @@ impl From<Issued> for ConnectAnswer {
     }
 }
 
-/// Decide a connect and sign the decision.
+/// Decide a connect and sign the decision. Without a token, the certificate of the connection says who asks (mutual TLS).
 #[utoipa::path(
     post, path = "/v1/connect", tag = "connect", request_body = ConnectBody,
     responses(
@@ -114,11 +114,12 @@ impl From<Issued> for ConnectAnswer {
 pub(crate) async fn connect(
     State(api): State<Arc<Api>>,
     from: Origin,
+    certificate: Certificate,
     headers: HeaderMap,
     body: Result<Json<ConnectBody>, Problem>,
 ) -> Response {
     let began = Instant::now();
-    let answered = answer(&api, from, &headers, body).await;
+    let answered = answer(&api, from, &certificate, &headers, body).await;
     api.metrics.connected(began.elapsed());
     match answered {
         Ok(Answered::Here(issued)) => {
@@ -149,10 +150,11 @@ pub(crate) async fn connect(
 pub(crate) async fn connect_extension(
     state: State<Arc<Api>>,
     from: Origin,
+    certificate: Certificate,
     headers: HeaderMap,
     body: Result<Json<ConnectBody>, Problem>,
 ) -> Response {
-    connect(state, from, headers, body).await
+    connect(state, from, certificate, headers, body).await
 }
 
 /// What most answers take: growing into it step by step would copy them several times.
@@ -171,10 +173,12 @@ fn respond(answer: &ConnectAnswer) -> Response {
 async fn answer(
     api: &Api,
     from: Origin,
+    certificate: &Certificate,
     headers: &HeaderMap,
     body: Result<Json<ConnectBody>, Problem>,
 ) -> Result<Answered, Problem> {
-    let credential = auth::credential(api, from, headers).await?.ok_or_else(Problem::unauthenticated)?;
+    let credential = auth::credential(api, from, certificate, headers).await?;
+    let credential = credential.ok_or_else(Problem::unauthenticated)?;
     // Before anything is asked of others: what nobody here knows may be a guess.
     if api.replica.state().authenticate(&credential, clock::now()).is_none() {
         api.limits.guess(from.0)?;

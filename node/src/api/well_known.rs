@@ -1,7 +1,7 @@
 //! What every node publishes for verifiers and clients, the same on each.
 
 use super::{Api, caught_up::CaughtUp, json_text};
-use crate::problem::ProblemBody;
+use crate::{config, problem::ProblemBody};
 use axum::{
     Json,
     extract::State,
@@ -106,9 +106,9 @@ pub(crate) struct AuthorizationServer {
     introspection_endpoint: String,
     jwks_uri: String,
     grant_types_supported: [&'static str; 1],
-    token_endpoint_auth_methods_supported: [&'static str; 3],
+    token_endpoint_auth_methods_supported: Vec<&'static str>,
     token_endpoint_auth_signing_alg_values_supported: [&'static str; 1],
-    introspection_endpoint_auth_methods_supported: [&'static str; 3],
+    introspection_endpoint_auth_methods_supported: Vec<&'static str>,
     introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 1],
     response_types_supported: [&'static str; 1],
     scopes_supported: [&'static str; 1],
@@ -116,8 +116,14 @@ pub(crate) struct AuthorizationServer {
     subject_types_supported: [&'static str; 1],
 }
 
-/// How clients prove themselves at the endpoints for machines.
-const AUTH_METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
+/// How clients prove themselves at the endpoints for machines; the last one where clients' certificates are verified.
+const AUTH_METHODS: [&str; 4] =
+    ["client_secret_basic", "client_secret_post", "private_key_jwt", "tls_client_auth"];
+
+fn auth_methods(settings: &config::Http) -> Vec<&'static str> {
+    let verifies = settings.tls_cert.is_some() && settings.client_ca.is_some();
+    AUTH_METHODS.into_iter().filter(|method| verifies || *method != "tls_client_auth").collect()
+}
 
 /// Authorization server metadata (RFC 8414).
 #[utoipa::path(
@@ -126,14 +132,15 @@ const AUTH_METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "p
 )]
 pub(crate) async fn authorization_server(State(api): State<Arc<Api>>) -> Json<AuthorizationServer> {
     let issuer = api.desk.issuer.clone();
+    let methods = auth_methods(&api.limits.settings);
     Json(AuthorizationServer {
         authorization_endpoint: under(&issuer, "/oauth2/authorize"),
         token_endpoint: under(&issuer, "/oauth2/token"),
         introspection_endpoint: under(&issuer, "/oauth2/introspect"),
         grant_types_supported: ["client_credentials"],
-        token_endpoint_auth_methods_supported: AUTH_METHODS,
+        token_endpoint_auth_methods_supported: methods.clone(),
         token_endpoint_auth_signing_alg_values_supported: ["EdDSA"],
-        introspection_endpoint_auth_methods_supported: AUTH_METHODS,
+        introspection_endpoint_auth_methods_supported: methods,
         introspection_endpoint_auth_signing_alg_values_supported: ["EdDSA"],
         jwks_uri: under(&issuer, "/.well-known/jwks.json"),
         issuer,

@@ -5,15 +5,20 @@ use super::seal::Follow;
 use super::{Failure, Remote, publish, table};
 use hapi_client::Method;
 use hapi_descriptor::Jwk;
-use hapi_registry_state::{ClientId, TenantId};
+use hapi_registry_state::{CertificateName, ClientId, TenantId};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 const COLUMNS: &[table::Column] =
     &[("ID", "/id"), ("TENANT", "/tenant"), ("KEYS", "/kids"), ("CREATED", "/created_at")];
 
-const FIELDS: &[table::Column] =
-    &[("id", "/id"), ("tenant", "/tenant"), ("created", "/created_at"), ("keys", "/kids")];
+const FIELDS: &[table::Column] = &[
+    ("id", "/id"),
+    ("tenant", "/tenant"),
+    ("created", "/created_at"),
+    ("keys", "/kids"),
+    ("certificates", "/known_by"),
+];
 
 /// List, show and register the clients that may ask for descriptors.
 ///
@@ -23,13 +28,15 @@ const FIELDS: &[table::Column] =
   hapi-registry clients put billing --tenant acme --key billing.jwk
       From now on billing can prove itself by statements that it signs with this key.")]
 pub(crate) enum Clients {
-    /// Register a client, or replace its tenant and its keys, with an operator token.
+    /// Register a client, or replace its tenant, its keys and its certificates, with an operator token.
     ///
-    /// What is not named is taken away: without --tenant it belongs to none, without --key it has no key. Its tokens
-    /// stay.
+    /// What is not named is taken away: without --tenant it belongs to none, without --key it has no key, without
+    /// --certificate no certificate. Its tokens stay.
     #[command(after_help = "Example:
   hapi-registry clients put billing --tenant acme --key billing.jwk
-      From now on billing can prove itself by statements that it signs with this key.")]
+      From now on billing can prove itself by statements that it signs with this key.
+  hapi-registry clients put billing --certificate san_uri=spiffe://acme.example/billing
+      From now on billing can prove itself by a certificate with this id (mutual TLS).")]
     Put(Put),
     /// List all clients, with an auditor, moderator or operator token.
     #[command(after_help = "Example:
@@ -53,6 +60,10 @@ pub(crate) struct Put {
     /// A file with its public Ed25519 key as JWK, or with a set of them; may be repeated
     #[arg(long = "key", value_name = "FILE")]
     keys: Vec<PathBuf>,
+    /// A certificate that it proves itself by: san_uri=URI, san_dns=NAME or x5t#S256=HASH (of the whole certificate, in
+    /// base64url); may be repeated
+    #[arg(long = "certificate", value_name = "KIND=VALUE", value_parser = certificate)]
+    certificates: Vec<CertificateName>,
     #[command(flatten)]
     follow: Follow,
     #[command(flatten)]
@@ -99,6 +110,10 @@ impl Put {
     fn body(&self) -> Result<Value, Failure> {
         let keys = self.keys.iter().map(|file| keys(file)).collect::<Result<Vec<_>, _>>()?.concat();
         let mut body = json!({ "keys": keys });
+        // A node of an earlier release knows of none.
+        if !self.certificates.is_empty() {
+            body["certificates"] = json!(self.certificates);
+        }
         if let Some(tenant) = &self.tenant {
             body["tenant"] = json!(tenant.to_string());
         }
@@ -133,15 +148,29 @@ fn keys(file: &Path) -> Result<Vec<Jwk>, Failure> {
     keys.map_err(|error| Failure::usage(format!("{}: {error}", file.display())))
 }
 
+fn certificate(text: &str) -> Result<CertificateName, String> {
+    let (kind, value) = text.split_once('=').ok_or("write it as KIND=VALUE")?;
+    let value = value.to_owned();
+    match kind {
+        "san_uri" => Ok(CertificateName::Uri(value)),
+        "san_dns" => Ok(CertificateName::Dns(value).normalised()),
+        "x5t#S256" => Ok(CertificateName::Thumbprint(value)),
+        _ => Err(format!("unknown kind `{kind}`: use san_uri, san_dns or x5t#S256")),
+    }
+}
+
 fn rows(answer: &Value) -> Vec<Value> {
     answer["clients"].as_array().into_iter().flatten().map(row).collect()
 }
 
-/// People tell keys apart by their thumbprints.
+/// People tell keys apart by their thumbprints, and certificates by what they are known by.
 fn row(client: &Value) -> Value {
     let keys = client["keys"].as_array().into_iter().flatten();
     let mut row = client.clone();
     row["kids"] = keys.map(|key| key["kid"].clone()).collect();
+    let certificates = client["certificates"].as_array().into_iter().flatten();
+    let known_by = certificates.filter_map(|one| serde_json::from_value::<CertificateName>(one.clone()).ok());
+    row["known_by"] = known_by.map(|name| Value::from(name.to_string())).collect();
     row
 }
 
@@ -172,6 +201,15 @@ mod tests {
         assert!(read(&private).unwrap_err().message.ends_with("the key contains its private half"));
         let other = json!({"keys": [{"kty": "RSA"}]});
         assert!(read(&other).unwrap_err().message.ends_with("not a key for Ed25519 signatures"));
+    }
+
+    #[test]
+    fn a_certificate_is_named_by_its_kind() {
+        assert_eq!(certificate("san_dns=Agent.example"), Ok(CertificateName::Dns("agent.example".into())));
+        let uri = "spiffe://acme.example/a?b=c";
+        assert_eq!(certificate(&format!("san_uri={uri}")), Ok(CertificateName::Uri(uri.into())));
+        assert!(certificate("subject=x").unwrap_err().contains("x5t#S256"));
+        assert!(certificate("agent").is_err());
     }
 
     #[test]

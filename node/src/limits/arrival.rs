@@ -5,6 +5,7 @@ use axum::{
     extract::FromRequestParts,
     http::{Extensions, request::Parts},
 };
+use hapi_registry_state::CertificateProof;
 use std::{
     convert::Infallible,
     net::{IpAddr, Ipv4Addr},
@@ -17,19 +18,8 @@ pub(crate) struct Arrival {
     /// The other end: behind a proxy, the proxy.
     pub(crate) address: IpAddr,
     /// What the other end has proven to hold, in mutual TLS.
-    pub(crate) certificate: Option<Arc<ClientCertificate>>,
+    pub(crate) certificate: Option<Arc<CertificateProof>>,
     pub(crate) limits: Arc<Limits>,
-}
-
-/// Whose certificate a client has shown, verified by `http.client_ca`, with a key that it holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ClientCertificate {
-    /// The URIs among its alternative names, such as `spiffe://example.com/agent`.
-    pub(crate) uris: Vec<String>,
-    /// The DNS names among them.
-    pub(crate) names: Vec<String>,
-    /// SHA-256 of its public key (SubjectPublicKeyInfo, DER).
-    pub(crate) key: [u8; 32],
 }
 
 impl Arrival {
@@ -46,6 +36,24 @@ pub(crate) struct Origin(pub(crate) IpAddr);
 impl Origin {
     pub(crate) fn of(extensions: &Extensions) -> Self {
         Self(Arrival::of(extensions).map_or(Ipv4Addr::UNSPECIFIED.into(), |arrival| arrival.address))
+    }
+}
+
+/// What the other end has proven to hold, in mutual TLS: read once for each connection, and shared by its requests.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Certificate(pub(crate) Option<Arc<CertificateProof>>);
+
+impl Certificate {
+    pub(crate) fn of(extensions: &Extensions) -> Self {
+        Self(Arrival::of(extensions).and_then(|arrival| arrival.certificate.clone()))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Certificate {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.extensions))
     }
 }
 

@@ -2,10 +2,12 @@
 
 use crate::{
     config,
-    limits::{ClientCertificate, Counters, Limits, Place},
+    limits::{Counters, Limits, Place},
 };
 use arc_swap::ArcSwap;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use hapi_raft::Lingering;
+use hapi_registry_state::{CertificateName, CertificateProof, Timestamp};
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::aws_lc_rs,
@@ -89,7 +91,7 @@ impl PublicTls {
     pub(super) async fn accept(
         &self,
         stream: Lingering<Place>,
-    ) -> io::Result<(TlsStream<Lingering<Place>>, Option<ClientCertificate>)> {
+    ) -> io::Result<(TlsStream<Lingering<Place>>, Option<CertificateProof>)> {
         let stream = TlsAcceptor::from(self.in_force.load().config.clone()).accept(stream).await?;
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let certificate = shown.map(identify).transpose().map_err(io::Error::other)?;
@@ -207,18 +209,23 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PublicTlsEr
     Ok(read)
 }
 
+/// The most alternative names of a client's certificate that count. Each is looked for with every request.
+const MOST_NAMES: usize = 16;
+
 /// What a verified certificate says of its holder.
-fn identify(certificate: &CertificateDer<'_>) -> Result<ClientCertificate, String> {
+fn identify(certificate: &CertificateDer<'_>) -> Result<CertificateProof, String> {
     let (_, parsed) = parse_x509_certificate(certificate).map_err(|error| error.to_string())?;
-    let (mut uris, mut names) = (Vec::new(), Vec::new());
-    for name in alternative_names(&parsed)? {
-        match name {
-            GeneralName::URI(uri) => uris.push((*uri).to_owned()),
-            GeneralName::DNSName(name) => names.push((*name).to_owned()),
-            _ => {}
-        }
-    }
-    Ok(ClientCertificate { uris, names, key: Sha256::digest(parsed.public_key().raw).into() })
+    let thumbprint = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(certificate));
+    let mut names = vec![CertificateName::Thumbprint(thumbprint)];
+    let alternative = alternative_names(&parsed)?.iter().filter_map(|name| match name {
+        GeneralName::URI(uri) => Some(CertificateName::Uri((*uri).to_owned())),
+        GeneralName::DNSName(name) => Some(CertificateName::Dns((*name).to_owned()).normalised()),
+        _ => None,
+    });
+    names.extend(alternative.take(MOST_NAMES));
+    // The last second belongs to it (RFC 5280 §4.1.2.5).
+    let last = u64::try_from(parsed.validity.not_after.timestamp()).unwrap_or_default();
+    Ok(CertificateProof { names, expires_at: Timestamp::from_seconds(last.saturating_add(1)) })
 }
 
 fn alternative_names<'a>(certificate: &'a X509Certificate<'_>) -> Result<&'a [GeneralName<'a>], String> {

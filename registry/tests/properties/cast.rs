@@ -2,9 +2,9 @@
 
 use crate::world::{Draft, document, presented, public_key};
 use hapi_registry_state::{
-    Act, Command, Entry, NewToken, NodeId, OidcGrant, PresentedToken, Principal, ProviderSettings, PublicKey,
-    Role, RoleRule, ServerJson, ServerName, SigningAlgorithm, Subject, Tenant, TenantRule, Timestamp,
-    Version,
+    Act, CertificateName, Command, Entry, NewToken, NodeId, OidcGrant, PresentedToken, Principal,
+    ProviderSettings, PublicKey, Role, RoleRule, ServerJson, ServerName, SigningAlgorithm, Subject, Tenant,
+    TenantRule, Timestamp, Version,
 };
 use std::sync::LazyLock;
 
@@ -15,6 +15,8 @@ pub(crate) const NAMES: [&str; 4] = ["a.x/one", "a.x/two", "b.y/one", "b.y/two"]
 pub(crate) const NAMESPACES: [&str; 2] = ["a.x", "b.y"];
 pub(crate) const VERSIONS: [&str; 6] = ["1.0.0", "1.1.0", "v1.1.0", "2.0.0-rc.1", "nightly", "dusk"];
 pub(crate) const CLIENTS: [&str; 3] = ["c0", "c1", "c2"];
+/// What certificates are known by; the last one is of no form.
+pub(crate) const CERTIFICATES: [&str; 3] = ["one.example", "two.example", "Three"];
 pub(crate) const TENANTS: [&str; 2] = ["t0", "t1"];
 /// Identity providers: the prelude makes the first one.
 pub(crate) const PROVIDERS: [&str; 2] = ["i0", "i1"];
@@ -86,6 +88,10 @@ fn plain(name: &str, version: &str, remotes: &[(&str, &str, &[&str])]) -> Draft 
         variables: vec![("v".into(), choices.collect(), None)],
         ..Draft::default()
     }
+}
+
+pub(crate) fn certificate(name: &str) -> CertificateName {
+    CertificateName::Dns(name.into())
 }
 
 pub(crate) fn names() -> impl Iterator<Item = ServerName> {

@@ -1,11 +1,12 @@
 //! Every connect that the cast can ask for.
 
 use crate::cast::{
-    CLIENTS, KEYS, PROVIDED, PROVIDERS, TOKEN_POOL, VALUES, VERSIONS, grant, names, token, version,
+    CERTIFICATES, CLIENTS, KEYS, PROVIDED, PROVIDERS, TOKEN_POOL, VALUES, VERSIONS, certificate, grant,
+    names, token, version,
 };
 use hapi_registry_state::{
-    ConnectRequest, Credential, Decision, Issuer, KeyProof, NodeId, OidcGrant, PresentedToken, Refusal,
-    Registry, Role, ServerRef, Timestamp,
+    CertificateProof, ConnectRequest, Credential, Decision, Issuer, KeyProof, NodeId, OidcGrant,
+    PresentedToken, Refusal, Registry, Role, ServerRef, Timestamp,
 };
 
 /// One connect and what came of it.
@@ -60,6 +61,7 @@ fn credentials(registry: &Registry) -> Vec<Credential> {
     tokens
         .chain(proofs(registry).map(Credential::Key))
         .chain(grants(registry).map(Credential::Oidc))
+        .chain(certificates(registry).map(Credential::Certificate))
         .collect()
 }
 
@@ -73,6 +75,17 @@ fn proofs(registry: &Registry) -> impl Iterator<Item = KeyProof> {
     };
     [proof(CLIENTS[0], 0, 1), proof(CLIENTS[1], 2, 1), proof(CLIENTS[0], 0, 0), proof("nobody", 0, 1)]
         .into_iter()
+}
+
+/// Of one name each, of both, and one that has ended.
+fn certificates(registry: &Registry) -> impl Iterator<Item = CertificateProof> {
+    let now = registry.at();
+    let proof = move |names: &[&str], life| CertificateProof {
+        names: names.iter().map(|name| certificate(name)).collect(),
+        expires_at: now.plus_seconds(life),
+    };
+    let [one, two, _] = CERTIFICATES;
+    [proof(&[one], 1), proof(&[two], 1), proof(&[one, two], 1), proof(&[one], 0)].into_iter()
 }
 
 /// By each provider, for two clients; one that has ended, one by former settings, one for nobody that is known.

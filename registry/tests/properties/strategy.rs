@@ -1,8 +1,8 @@
 //! Sequences of entries: any command by any principal, though most often by one who may.
 
 use crate::cast::{
-    BEGIN, CLIENTS, DOCUMENTS, KEYS, MADE, NAMES, NAMESPACES, PROVIDED, PROVIDERS, TENANTS, TITLED,
-    TOKEN_POOL, VERSIONS, grant, new_token, settings as settings_of, token, version,
+    BEGIN, CERTIFICATES, CLIENTS, DOCUMENTS, KEYS, MADE, NAMES, NAMESPACES, PROVIDED, PROVIDERS, TENANTS,
+    TITLED, TOKEN_POOL, VERSIONS, certificate, grant, new_token, settings as settings_of, token, version,
 };
 use hapi_registry_state::{
     Act, Command, Entry, Governed, IdentityProviderId, Imported, Kid, MirrorId, MirrorPass, MirrorProgress,
@@ -374,10 +374,14 @@ fn new_token_command() -> impl Strategy<Value = hapi_registry_state::NewToken> {
 
 fn put_client() -> impl Strategy<Value = Command> {
     let tenant = option::of(select(&["t0", "t1", "t2"][..]));
-    (select(&CLIENTS[..]), tenant, 0..4_usize).prop_map(|(id, tenant, keys)| Command::PutClient {
-        id: id.parse().unwrap(),
-        tenant: tenant.map(|tenant| tenant.parse().unwrap()),
-        keys: KEYS[..keys].to_vec(),
+    let certificates = vec(select(&CERTIFICATES[..]), 0..3);
+    (select(&CLIENTS[..]), tenant, 0..4_usize, certificates).prop_map(|(id, tenant, keys, certificates)| {
+        Command::put_client(
+            id.parse().unwrap(),
+            tenant.map(|tenant| tenant.parse().unwrap()),
+            KEYS[..keys].to_vec(),
+            certificates.into_iter().map(certificate).collect(),
+        )
     })
 }
 

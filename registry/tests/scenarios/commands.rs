@@ -6,10 +6,10 @@ use crate::{
     world::{Draft, document, public_key},
 };
 use hapi_registry_state::{
-    Act, Command, Glob, Governed, Imported, Kid, MirrorId, MirrorPass, MirrorProgress, MirrorSettings,
-    MirrorStep, ModerationRulesPatch, NewEntries, NewToken, Order, ProviderSettings, Role, RoleRule,
-    ServerJson, ServerRef, SettingsChange, SettingsPatch, SigningAlgorithm, Status, Subject, Target, Tenant,
-    TenantRule, WebhookSettings,
+    Act, CertificateName, Command, Glob, Governed, Imported, Kid, MirrorId, MirrorPass, MirrorProgress,
+    MirrorSettings, MirrorStep, ModerationRulesPatch, NewEntries, NewToken, Order, ProviderSettings, Role,
+    RoleRule, ServerJson, ServerRef, SettingsChange, SettingsPatch, SigningAlgorithm, Status, Subject,
+    Target, Tenant, TenantRule, WebhookSettings,
 };
 use serde_json::Map;
 
@@ -116,10 +116,22 @@ fn parse_all<T: std::str::FromStr<Err: std::fmt::Debug>>(texts: Vec<String>) -> 
 
 fn client(line: &mut Line) -> Command {
     let keys = line.list("keys").unwrap_or_default();
-    Command::PutClient {
-        id: line.parsed(),
-        tenant: line.option("tenant").map(|id| id.parse().unwrap()),
-        keys: keys.iter().map(|name| public_key(name)).collect(),
+    let certificates = line.list("certificates").unwrap_or_default();
+    Command::put_client(
+        line.parsed(),
+        line.option("tenant").map(|id| id.parse().unwrap()),
+        keys.iter().map(|name| public_key(name)).collect(),
+        certificates.iter().map(|name| certificate(name)).collect(),
+    )
+}
+
+/// `uri:` or `dns:` or `sha256:`, and what it is.
+pub(crate) fn certificate(text: &str) -> CertificateName {
+    match text.split_once(':').unwrap() {
+        ("uri", uri) => CertificateName::Uri(uri.into()),
+        ("dns", name) => CertificateName::Dns(name.into()),
+        ("sha256", hash) => CertificateName::Thumbprint(hash.into()),
+        _ => panic!("no such name of a certificate: `{text}`"),
     }
 }
 

@@ -11,12 +11,15 @@ use hapi_registry_state::{
     Position, Resource, ServerRef, Timestamp, VersionFilter, Viewer,
 };
 
-/// `connect REF [client=] [tenant=] [var:x=] [ttl=] [node=] [key=] [own-key=] by NAME`; with a key of its own a
-/// client shows no token.
+/// `connect REF [client=] [tenant=] [var:x=] [ttl=] [node=] [key=] [own-key=] [certificate=] [lasts=] by NAME`; with a key
+/// of its own, or with a certificate of these names, a client shows no token.
 pub(crate) fn connect(stage: &mut Stage, mut line: Line) -> String {
-    let credential = match line.option("own-key") {
-        Some(key) => stage.proof(line.by(), &key),
-        None => stage.credential(line.by()),
+    let credential = match (line.option("own-key"), line.list("certificate")) {
+        (Some(key), _) => stage.proof(line.by(), &key),
+        (None, Some(names)) => {
+            stage.certificate(&names, &line.option("lasts").unwrap_or_else(|| "1m".into()))
+        }
+        (None, None) => stage.credential(line.by()),
     };
     let request = ConnectRequest {
         server: line.parsed(),

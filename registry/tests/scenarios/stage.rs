@@ -7,8 +7,8 @@ use crate::{
     world::{presented, public_key},
 };
 use hapi_registry_state::{
-    Command, Credential, Entry, IdentityProviderId, KeyProof, Kid, NodeId, OidcGrant, Outcome,
-    PresentedToken, Principal, PublisherGrant, Registry, Role, Timestamp, snapshot,
+    CertificateProof, Command, Credential, Entry, IdentityProviderId, KeyProof, Kid, NodeId, OidcGrant,
+    Outcome, PresentedToken, Principal, PublisherGrant, Registry, Role, Timestamp, snapshot,
 };
 use std::collections::BTreeMap;
 
@@ -170,6 +170,14 @@ impl Stage {
             client: client.parse().unwrap(),
             kid: public_key(key).kid(),
             expires_at: self.now.plus_seconds(60),
+        })
+    }
+
+    /// What somebody shows that has come with such a certificate.
+    pub(crate) fn certificate(&self, names: &[String], lasts: &str) -> Credential {
+        Credential::Certificate(CertificateProof {
+            names: names.iter().map(|name| commands::certificate(name)).collect(),
+            expires_at: self.now.plus_seconds(seconds(lasts)),
         })
     }
 

@@ -97,6 +97,7 @@ fn put_fields(schemas: &mut Value) {
     field("ConnectClient", "tenant_id", or_null(text(ID)));
     field("ClientBody", "tenant", or_null(text(ID)));
     field("ClientBody", "keys", json!({ "type": "array", "items": key() }));
+    field("ClientBody", "certificates", json!({ "type": "array", "maxItems": 16, "items": certificate() }));
     field("NewTokenBody", "role", json!({ "enum": ROLES }));
     field("NewTokenBody", "expires_at", or_null(json!({ "type": "string", "format": "date-time" })));
     let acts = ["suspend", "quarantine", "revoke", "reinstate", "approve", "verify", "unverify"];
@@ -213,6 +214,18 @@ fn settings() -> Value {
     let properties: serde_json::Map<_, _> =
         fields.into_iter().map(|(name, shape)| (name.to_owned(), or_null(shape))).collect();
     json!({ "type": "object", "additionalProperties": false, "properties": properties })
+}
+
+fn certificate() -> Value {
+    let one = |name: &str, pattern: &str, most: u32| {
+        let shape = json!({ "type": "string", "pattern": pattern, "maxLength": most });
+        json!({ "type": "object", "additionalProperties": false, "required": [name], "properties": { name: shape } })
+    };
+    json!({ "oneOf": [
+        one("san_uri", "^[A-Za-z][A-Za-z0-9+.-]*:[!-~]*$", 2_048),
+        one("san_dns", "^[A-Za-z0-9_-]{1,63}([.][A-Za-z0-9_-]{1,63})*$", 253),
+        one("x5t#S256", "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$", 43),
+    ] })
 }
 
 fn tenant() -> Value {

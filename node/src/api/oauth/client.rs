@@ -4,14 +4,20 @@ use super::{
     assertion::{self, Assertion},
     form::{self, Form},
 };
-use crate::{api::Api, auth, limits::Origin, problem::OAuthProblem};
+use crate::{
+    api::Api,
+    auth,
+    limits::{Certificate, Origin},
+    problem::OAuthProblem,
+};
 use axum::http::{HeaderMap, header};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hapi_registry_state::{Caller, Credential};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-/// What a client proves itself by, unless the `Authorization` header does.
+/// What a client proves itself by, unless the `Authorization` header does. `client_id` alone goes with a certificate
+/// (`tls_client_auth`).
 #[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct ClientForm {
     /// The client's id.
@@ -39,6 +45,8 @@ enum Shown {
     Secret(String, String),
     /// A statement that the client signed.
     Assertion(String),
+    /// A client's id, and a certificate of the connection.
+    Certificate(String, Credential),
     /// A bearer token alone.
     Bearer(Credential),
 }
@@ -47,14 +55,16 @@ enum Shown {
 pub(super) async fn authenticate(
     api: &Api,
     from: Origin,
+    certificate: &Certificate,
     headers: &HeaderMap,
     form: &Form,
     bearer: Bearer,
 ) -> Result<(Credential, Caller), OAuthProblem> {
     let parameters: ClientForm = form.parameters()?;
     let named = parameters.client_id.clone();
-    let (credential, id) = match shown(api, from, headers, parameters, bearer).await? {
+    let (credential, id) = match shown(api, from, certificate, headers, parameters, bearer).await? {
         Shown::Bearer(credential) => (credential, None),
+        Shown::Certificate(id, credential) => (credential, Some(id)),
         Shown::Secret(id, secret) => {
             let token = secret.parse().or_else(|_| guessed(api, from))?;
             (Credential::Token(token), Some(id))
@@ -81,10 +91,12 @@ fn guessed<T>(api: &Api, from: Origin) -> Result<T, OAuthProblem> {
     Err(OAuthProblem::invalid_client())
 }
 
-/// The one way that the client used: RFC 6749 §2.3 forbids more than one.
+/// The one way that the client used: RFC 6749 §2.3 forbids more than one. A certificate beside another way is none, since
+/// a mesh gives everybody one.
 async fn shown(
     api: &Api,
     from: Origin,
+    certificate: &Certificate,
     headers: &HeaderMap,
     form: ClientForm,
     bearer: Bearer,
@@ -100,7 +112,11 @@ async fn shown(
             assertion::check_type(client_assertion_type.as_deref())?;
             Ok(Shown::Assertion(assertion))
         }
-        (false, None, None) => Err(OAuthProblem::invalid_client()),
+        // RFC 8705 §2.1 wants the id, so that the certificate is that client's and no other's.
+        (false, None, None) => match client_id.zip(auth::shown(api, certificate)) {
+            Some((id, credential)) => Ok(Shown::Certificate(id, credential)),
+            None => Err(OAuthProblem::invalid_client()),
+        },
         _ => Err(OAuthProblem::invalid("a client proves itself in one way, and this request shows several")),
     }
 }
@@ -119,7 +135,7 @@ async fn by_authorization(
     if bearer == Bearer::Refused {
         return Err(OAuthProblem::invalid_client());
     }
-    let credential = auth::credential(api, from, headers).await?;
+    let credential = auth::credential(api, from, &Certificate::default(), headers).await?;
     credential.map(Shown::Bearer).ok_or_else(OAuthProblem::invalid_client)
 }
 

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     api::Api,
     clock,
-    limits::Origin,
+    limits::{Certificate, Origin},
     problem::{OAuthBody, OAuthProblem, Problem},
 };
 use axum::{
@@ -78,9 +78,9 @@ pub(crate) async fn introspect(State(api): State<Arc<Api>>, request: Request) ->
 }
 
 async fn look(api: &Api, request: Request) -> Result<Introspection, OAuthProblem> {
-    let from = Origin::of(request.extensions());
+    let (from, certificate) = (Origin::of(request.extensions()), Certificate::of(request.extensions()));
     let (headers, form) = Form::read(request).await?;
-    let (_, caller) = client::authenticate(api, from, &headers, &form, Bearer::Taken).await?;
+    let (_, caller) = client::authenticate(api, from, &certificate, &headers, &form, Bearer::Taken).await?;
     if caller.role != Role::Client && !caller.role.may(Right::ReadGovernance) {
         return Err(OAuthProblem::forbidden("a publisher has no descriptors to ask about"));
     }

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     api::Api,
     issue::{Answered, Ask, Counted},
-    limits::Origin,
+    limits::{Certificate, Origin},
     problem::{OAuthBody, OAuthProblem},
 };
 use axum::{
@@ -85,9 +85,10 @@ pub(super) fn no_store(mut response: Response) -> Response {
 
 /// Whoever shows no credential learns nothing else.
 async fn grant(api: &Api, request: Request) -> Result<TokenAnswer, OAuthProblem> {
-    let from = Origin::of(request.extensions());
+    let (from, certificate) = (Origin::of(request.extensions()), Certificate::of(request.extensions()));
     let (headers, form) = Form::read(request).await?;
-    let (credential, caller) = client::authenticate(api, from, &headers, &form, Bearer::Refused).await?;
+    let (credential, caller) =
+        client::authenticate(api, from, &certificate, &headers, &form, Bearer::Refused).await?;
     form.check_repetition()?;
     let form: TokenForm = form.parameters()?;
     check_grant(&form)?;

@@ -1,16 +1,18 @@
 use crate::connects::Connect;
 use hapi_registry_state::{
-    Credential, Decision, KeyProof, OidcGrant, PresentedToken, Registry, Role, Standing, Subject, TenantRule,
+    CertificateProof, Credential, Decision, KeyProof, OidcGrant, PresentedToken, Registry, Role, Standing,
+    Subject, TenantRule,
 };
 
 /// Whoever hears a yes proved itself by what stands for the client which the descriptor will name: a client token
-/// that the registry knows and that has not ended, a key that the client has now, or the token of a provider that may
+/// that the registry knows and that has not ended, a key or a certificate that the client has now, or the token of a provider that may
 /// speak for the client by the settings that it has now.
 pub(crate) fn check(registry: &Registry, connect: &Connect, yes: &Decision) {
     match &connect.credential {
         Credential::Token(presented) => check_token(registry, presented, connect, yes),
         Credential::Key(proof) => check_key(registry, proof, connect, yes),
         Credential::Oidc(grant) => check_grant(registry, grant, connect, yes),
+        Credential::Certificate(proof) => check_certificate(registry, proof, connect, yes),
     }
     let client = registry.client(&yes.client).expect("the client is known");
     assert_eq!(client.tenant, yes.tenant);
@@ -32,6 +34,16 @@ fn check_key(registry: &Registry, proof: &KeyProof, connect: &Connect, yes: &Dec
     assert!(connect.now < proof.expires_at);
     let client = registry.client(&proof.client).expect("the client is known");
     assert!(client.keys.iter().any(|key| key.kid() == proof.kid));
+}
+
+fn check_certificate(registry: &Registry, proof: &CertificateProof, connect: &Connect, yes: &Decision) {
+    assert!(connect.now < proof.expires_at);
+    let mut holders = registry.clients().filter(|(_, client)| {
+        let is_its = |name| client.certificates.contains(name);
+        proof.names.iter().any(is_its)
+    });
+    assert_eq!(holders.next().map(|(id, _)| id), Some(&yes.client));
+    assert_eq!(holders.next(), None, "a certificate proves one client");
 }
 
 fn check_grant(registry: &Registry, grant: &OidcGrant, connect: &Connect, yes: &Decision) {
