@@ -35,7 +35,7 @@ mod tokens;
 mod webhooks;
 mod well_known;
 
-pub(crate) use audit::hex;
+pub(crate) use audit::{ShownSubject, hex};
 pub(crate) use connect::ConnectAnswer;
 pub(crate) use oauth::Replays;
 pub(crate) use publish::errors;

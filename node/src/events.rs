@@ -1,5 +1,6 @@
 //! Events as the API and webhooks tell them, and the streams that are open.
 
+use crate::api::ShownSubject;
 use hapi_registry_state::{Event, Registry, Timestamp};
 use prometheus::{IntCounter, IntGauge, core::Collector};
 use serde::Serialize;
@@ -19,7 +20,7 @@ pub(crate) struct ShownEvent {
     /// The same instant.
     #[serde(skip)]
     pub(crate) instant: Timestamp,
-    /// What the subject is: `server`, `version`, `versions`, `namespace`, `client`, `tenant`, `token`, `key`, `node`,
+    /// What the subject is: `server`, `servers`, `version`, `versions`, `namespace`, `client`, `tenant`, `token`, `key`, `node`,
     /// `mirror`, `webhook`, `settings` or `cluster`.
     pub(crate) kind: &'static str,
     /// To what it was done, as in the audit.
@@ -31,6 +32,10 @@ pub(crate) struct ShownEvent {
     /// What became of each version, where the act was for many.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     changes: Vec<ShownChange>,
+    /// What came of each subject, where one act was for several: an act of moderation on a glob, or what is known of
+    /// servers' health (`down`, `up`).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    subjects: Vec<ShownSubject>,
 }
 
 /// What became of one version of many.
@@ -59,6 +64,7 @@ impl ShownEvent {
             actor: record.actor.clone(),
             reason: record.reason.clone(),
             changes: changes.collect(),
+            subjects: record.subjects.iter().map(ShownSubject::from).collect(),
         }
     }
 }

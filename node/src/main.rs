@@ -21,6 +21,7 @@ mod entries;
 mod events;
 mod faults;
 mod feed;
+mod health;
 mod identity;
 mod issuance_log;
 mod issue;

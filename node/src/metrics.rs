@@ -20,7 +20,7 @@ const LATE: Duration = Duration::from_secs(1);
 
 /// What a connect may be answered with. All of them are there from the start, so that a rate over the first
 /// of a kind is not lost.
-const DECISIONS: [&str; 17] = [
+const DECISIONS: [&str; 18] = [
     "ok",
     "unauthenticated",
     "forbidden",
@@ -29,6 +29,7 @@ const DECISIONS: [&str; 17] = [
     "version_not_found",
     "server_revoked",
     "server_unverified",
+    "server_unavailable",
     "transport_not_supported",
     "variable_required",
     "invalid_request",

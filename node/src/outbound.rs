@@ -12,7 +12,7 @@ pub(crate) use names::NamesError;
 
 use crate::config;
 use async_trait::async_trait;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use names::Names;
 use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
 use url::{Host, Url};
@@ -48,6 +48,13 @@ pub(crate) struct Fetched {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
+}
+
+/// The head of an answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
 }
 
 /// Why nothing was found. For the operator's log: told to strangers it would describe this network to them.
@@ -113,16 +120,37 @@ impl Outbound {
         Self { patience, ..self }
     }
 
-    /// Sends `body` to a URL; the status of the answer, of which nothing else is read.
+    /// Posts `body` to a URL; the status of the answer, of which nothing else is read.
     pub(crate) async fn post(
         &self,
         url: Url,
         headers: HeaderMap,
         body: String,
     ) -> Result<StatusCode, OutboundError> {
+        self.send(Method::POST, url, headers, body).await.map(|head| head.status)
+    }
+
+    /// Sends `body` to a URL; the head of the answer, whose body is not read.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+        body: String,
+    ) -> Result<Head, OutboundError> {
         self.check(&url)?;
-        let sent = self.http.post(url).headers(headers).body(body).send().await;
-        sent.map(|answer| answer.status()).map_err(|error| OutboundError::Exchange(innermost(&error)))
+        let request = self.http.request(method, url).headers(headers).body(body).timeout(self.patience);
+        let answer = request.send().await.map_err(|error| self.failed(&error))?;
+        Ok(Head { status: answer.status(), headers: answer.headers().clone() })
+    }
+
+    /// A name that leads inside is found out about where it is looked up, deep inside of the exchange.
+    fn failed(&self, error: &reqwest::Error) -> OutboundError {
+        match cause(error).downcast_ref::<OutboundError>() {
+            Some(refused) => refused.clone(),
+            None if error.is_timeout() && !error.is_connect() => OutboundError::Slow(self.patience),
+            None => OutboundError::Exchange(innermost(error)),
+        }
     }
 
     /// An address that stands in the URL itself is never looked up, and judged here.
@@ -146,10 +174,7 @@ impl Outbound {
     }
 
     async fn exchange(&self, ask: Ask) -> Result<Fetched, OutboundError> {
-        let failed = |error: reqwest::Error| match error.is_timeout() && !error.is_connect() {
-            true => OutboundError::Slow(self.patience),
-            false => OutboundError::Exchange(innermost(&error)),
-        };
+        let failed = |error: reqwest::Error| self.failed(&error);
         let request = self.http.get(ask.url).headers(ask.headers).timeout(self.patience);
         let mut answer = request.send().await.map_err(failed)?;
         if answer.content_length().is_some_and(|length| length > ask.most_bytes as u64) {
@@ -180,12 +205,16 @@ impl Outside for Outbound {
 }
 
 /// The cause below all wrappings, such as `Connection refused`.
-pub(crate) fn innermost(error: &dyn Error) -> String {
+pub(crate) fn innermost(error: &(dyn Error + 'static)) -> String {
+    cause(error).to_string()
+}
+
+fn cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    cause.to_string()
+    cause
 }
 
 #[cfg(test)]

@@ -162,6 +162,9 @@ impl From<Refusal> for Problem {
         let status = match refusal {
             Refusal::Unauthenticated => return Self::unauthenticated(),
             Refusal::NoServingLease | Refusal::OnHold => return Self::unavailable(code, detail),
+            Refusal::ServerUnavailable { retry_after, .. } => {
+                return Self { retry_after: Some(retry_after), ..Self::unavailable(code, detail) };
+            }
             Refusal::Forbidden
             | Refusal::PolicyBlocked(_)
             | Refusal::ServerRevoked(_)

@@ -10,6 +10,7 @@ use crate::{
     events::EventStreams,
     faults,
     feed::Feed,
+    health::Health,
     identity::Identities,
     issuance_log::IssuanceLog,
     issue::Desk,
@@ -135,6 +136,7 @@ pub(crate) async fn run(
     let outbound = Outbound::new(&config.outbound)?;
     let mirrors = Arc::new(open_mirrors(&metrics, outbound.clone())?);
     tasks.spawn(mirrors.clone().keep(replica.clone()));
+    tasks.spawn(Arc::new(open_health(&metrics, outbound.clone())?).keep(replica.clone()));
     let outbound = Arc::new(outbound);
     let webhooks = Arc::new(open_webhooks(&metrics, outbound.clone(), desk.signing.clone())?);
     tasks.spawn(webhooks.clone().keep(replica.clone()));
@@ -243,6 +245,12 @@ fn open_mirrors(metrics: &Metrics, outbound: Outbound) -> Result<Mirrors, ServeE
     let mirrors = Mirrors::new(outbound)?;
     register(metrics, mirrors.collectors())?;
     Ok(mirrors)
+}
+
+fn open_health(metrics: &Metrics, outbound: Outbound) -> Result<Health, ServeError> {
+    let health = Health::new(outbound)?;
+    register(metrics, health.collectors())?;
+    Ok(health)
 }
 
 fn open_desk(config: &Config, log: IssuanceLog, clock_source: &ClockSource) -> Result<Desk, ServeError> {

@@ -178,13 +178,14 @@ fn is_vital(by: &Principal, command: &Command) -> bool {
         return entries.iter().any(|entry| entry.status == Status::Deleted);
     }
     let is_own = matches!(by, Principal::System | Principal::Node(_));
-    (is_own && !matches!(command, Command::NoteTokenUses(_))) || command.may_deny()
+    (is_own && !matches!(command, Command::NoteTokenUses(_) | Command::NoteHealth(_))) || command.may_deny()
 }
 
-/// Whether a command is taken even where nothing else is. Another registry's catalog may have any size, and what stays
-/// denied for longer harms nobody.
+/// Whether a command is taken even where nothing else is. Another registry's catalog may have any size, what stays denied for
+/// longer harms nobody, and servers' health is advice.
 fn is_needed(by: &Principal, command: &Command) -> bool {
-    matches!(by, Principal::System) && !matches!(command, Command::Mirror { .. } | Command::Lift { .. })
+    let can_wait = matches!(command, Command::Mirror { .. } | Command::Lift { .. } | Command::NoteHealth(_));
+    matches!(by, Principal::System) && !can_wait
 }
 
 impl Node {
@@ -313,6 +314,8 @@ mod tests {
         assert!(is_vital(&token, &Command::DrainNode(NodeId(1))));
         assert!(!is_vital(&token, &Command::Checkpoint));
         assert!(is_vital(&Principal::System, &Command::SessionOpen { id: 1 }));
+        assert!(!is_vital(&Principal::System, &Command::NoteHealth(Vec::new())));
+        assert!(!is_needed(&Principal::System, &Command::NoteHealth(Vec::new())));
         assert!(is_vital(&Principal::Node(NodeId(1)), &Command::Checkpoint));
     }
 

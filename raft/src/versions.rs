@@ -78,6 +78,8 @@ fn since(by: &Principal, command: &Command) -> Option<Release> {
             | Command::ConfirmAct(_)
             | Command::RejectAct { .. }
             | Command::RegisterClient { .. }
+            | Command::Configure { .. }
+            | Command::NoteHealth(_)
             | Command::Moderate { act: Act::Approve, .. }
             | Command::Moderate { subject: Subject::Token(_) | Subject::Key(_) | Subject::Node(_), .. },
         ) => Some(Release { major: 0, minor: 2 }),

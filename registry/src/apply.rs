@@ -1,6 +1,6 @@
 //! The one door through which the registry changes.
 
-use crate::{Command, Entry, Order, Outcome, Principal, Registry, Rejection, Right, Target};
+use crate::{Command, Entry, HealthGatePatch, Order, Outcome, Principal, Registry, Rejection, Right, Target};
 
 impl Registry {
     /// Applies the entry at `index`.
@@ -106,7 +106,11 @@ impl Registry {
             Command::RemoveIdentityProvider(id) => self.remove_identity_provider(by, id),
             Command::Order(order) => self.moderate(by, order),
             Command::Lift { subject, index } => self.lift(by, subject, *index),
-            Command::ChangeSettings { settings, rules } => self.change_settings(by, settings, *rules),
+            Command::ChangeSettings { settings, rules } => {
+                self.change_settings(by, settings, *rules, &HealthGatePatch::default())
+            }
+            Command::Configure { settings, rules, gate } => self.change_settings(by, settings, *rules, gate),
+            Command::NoteHealth(changes) => self.note_health(by, changes),
             Command::ConfirmAct(id) => self.confirm_act(by, *id),
             Command::RejectAct { id, reason } => self.reject_act(by, *id, reason),
         }

@@ -44,7 +44,7 @@ pub struct AuditRecord {
 pub struct AuditedSubject {
     /// To whom or what.
     pub subject: String,
-    /// `done`, `unchanged`, or the code of the rejection.
+    /// `done`, `unchanged`, or the code of the rejection; of a server's health, `down`, `up` or `unchanged`.
     pub outcome: String,
 }
 
@@ -95,10 +95,10 @@ pub(crate) struct Told {
 
 impl Registry {
     /// Appends the record of an entry that was just applied. What the cluster does to keep going governs
-    /// nothing and leaves none: checkpoints, leaders' sessions, seals, how far a mirror or a webhook has come, and when tokens
-    /// were used.
+    /// nothing and leaves none: checkpoints, leaders' sessions, seals, how far a mirror or a webhook has come, when tokens
+    /// were used, and words on servers' health that are none.
     pub(crate) fn audit(&mut self, entry: &Entry, told: Told, outcome: &Outcome) {
-        if is_housekeeping(entry) {
+        if is_housekeeping(entry, outcome) {
             return;
         }
         let record = AuditRecord {
@@ -190,7 +190,7 @@ impl Registry {
     }
 }
 
-fn is_housekeeping(entry: &Entry) -> bool {
+fn is_housekeeping(entry: &Entry, outcome: &Outcome) -> bool {
     match &entry.command {
         Command::Checkpoint
         | Command::SessionOpen { .. }
@@ -198,17 +198,25 @@ fn is_housekeeping(entry: &Entry) -> bool {
         | Command::WebhookDelivered { .. } => true,
         Command::Mirror { entries, .. } => entries.is_empty() && entry.by == Principal::System,
         Command::NoteTokenUses(_) => matches!(entry.by, Principal::Node(_)),
+        Command::NoteHealth(_) => entry.by == Principal::System && !outcome.changed(),
         _ => false,
     }
 }
 
 fn each_of(outcome: &Outcome) -> Vec<AuditedSubject> {
-    let Outcome::Moderated(each) = outcome else { return Vec::new() };
-    let one = |(subject, one): &(Subject, _)| AuditedSubject {
-        subject: bounded(&subject.to_string()),
-        outcome: code_of(one).into(),
+    let one = |subject: String, outcome: &str| AuditedSubject {
+        subject: bounded(&subject),
+        outcome: outcome.into(),
     };
-    each.iter().map(one).collect()
+    match outcome {
+        Outcome::Moderated(each) => {
+            each.iter().map(|(subject, came)| one(subject.to_string(), code_of(came))).collect()
+        }
+        Outcome::HealthNoted(each) => {
+            each.iter().map(|(name, noted)| one(format!("server/{name}"), noted.as_str())).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn bounded(text: &str) -> String {

@@ -1,10 +1,10 @@
 //! What can be asked of the registry.
 
 use crate::{
-    Act, CertificateName, ClientId, IdentityProviderId, Kid, MirrorId, MirrorSettings, MirrorStep,
-    ModerationRulesPatch, Namespace, NewToken, NodeId, Order, Principal, ProviderSettings, PublicKey,
-    RequestKey, SecretFingerprint, ServerJson, ServerName, SettingsPatch, Status, Subject, Tenant, TenantId,
-    Timestamp, TokenId, Version, WebhookId, WebhookSettings,
+    Act, CertificateName, ClientId, HealthChange, HealthGatePatch, IdentityProviderId, Kid, MirrorId,
+    MirrorSettings, MirrorStep, ModerationRulesPatch, Namespace, NewToken, NodeId, Order, Principal,
+    ProviderSettings, PublicKey, RequestKey, SecretFingerprint, ServerJson, ServerName, SettingsPatch,
+    Status, Subject, Tenant, TenantId, Timestamp, TokenId, Version, WebhookId, WebhookSettings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -138,6 +138,10 @@ pub enum Command {
         keys: Vec<PublicKey>,
         certificates: Vec<CertificateName>,
     },
+    /// Change settings, rules of moderation, and the health gate with them.
+    Configure { settings: SettingsPatch, rules: ModerationRulesPatch, gate: HealthGatePatch },
+    /// Servers that the leader has asked do not answer any more, or do again.
+    NoteHealth(Vec<HealthChange>),
 }
 
 impl Command {
@@ -154,7 +158,9 @@ impl Command {
             Self::PutClient { .. } | Self::RegisterClient { .. } => "put_client",
             Self::PutTenant { .. } => "put_tenant",
             Self::PutNamespace { .. } => "put_namespace",
-            Self::UpdateSettings(_) | Self::ChangeSettings { .. } => "update_settings",
+            Self::UpdateSettings(_) | Self::ChangeSettings { .. } | Self::Configure { .. } => {
+                "update_settings"
+            }
             Self::PublishKey(_) => "publish_key",
             Self::ActivateKey(_) => "activate_key",
             Self::RetireKey(_) => "retire_key",
@@ -185,6 +191,7 @@ impl Command {
             Self::Lift { .. } => "lift",
             Self::ConfirmAct(_) => "confirm",
             Self::RejectAct { .. } => "reject",
+            Self::NoteHealth(_) => "note_health",
         }
     }
 
@@ -214,7 +221,9 @@ impl Command {
             Self::PutTenant { id, .. } => format!("tenant/{id}"),
             Self::PutNamespace { namespace, .. } => format!("namespace/{namespace}"),
             Self::ConfirmAct(id) | Self::RejectAct { id, .. } => format!("request/{id}"),
-            Self::UpdateSettings(_) | Self::ChangeSettings { .. } => "settings".into(),
+            Self::UpdateSettings(_) | Self::ChangeSettings { .. } | Self::Configure { .. } => {
+                "settings".into()
+            }
             Self::PublishKey(public) => format!("key/{}", public.kid()),
             Self::ActivateKey(kid) | Self::RetireKey(kid) | Self::RemoveKey(kid) => format!("key/{kid}"),
             Self::RevokeKey { kid, .. } => format!("key/{kid}"),
@@ -238,6 +247,7 @@ impl Command {
                 format!("identity-provider/{id}")
             }
             Self::NoteTokenUses(uses) => format!("tokens/{}", uses.len()),
+            Self::NoteHealth(changes) => format!("servers/{}", changes.len()),
         }
     }
 

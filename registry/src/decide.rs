@@ -150,6 +150,16 @@ pub enum Refusal {
     /// A value does not fit.
     #[error("{0}")]
     InvalidRequest(String),
+    /// The server does not answer, as far as the leader sees, and the health gate is on for it.
+    #[error("{server} has not answered since {since}: try again later")]
+    ServerUnavailable {
+        /// Which server.
+        server: ServerName,
+        /// Since when that is known.
+        since: Timestamp,
+        /// After how many seconds that may have changed.
+        retry_after: u32,
+    },
 }
 
 impl Refusal {
@@ -167,6 +177,7 @@ impl Refusal {
             Self::TransportNotSupported(..) => "transport_not_supported",
             Self::VariableRequired(_) => "variable_required",
             Self::InvalidRequest(_) => "invalid_request",
+            Self::ServerUnavailable { .. } => "server_unavailable",
         }
     }
 }
@@ -194,6 +205,8 @@ impl Registry {
         let document = &published.document;
         let Endpoints { remotes, connect } = document.endpoints();
         let endpoint = self.endpoint(document, &remotes, &request.variables)?;
+        // Last: what may never be reached is not told to come back later.
+        self.check_health(document.name(), &endpoint)?;
         Ok(Decision {
             client,
             tenant: caller.tenant,

@@ -26,6 +26,7 @@ impl Command {
             | Self::PutTenant { .. }
             | Self::UpdateSettings(_)
             | Self::ChangeSettings { .. }
+            | Self::Configure { .. }
             | Self::ActivateKey(_)
             | Self::RotateKey(_)
             | Self::RetireKey(_)
@@ -56,6 +57,8 @@ impl Command {
             | Self::WebhookDelivered { .. }
             | Self::NoteTokenUses(_)
             | Self::Lift { .. }
+            // Advice: what was issued stays good, and a node that has not heard of it yet may issue more.
+            | Self::NoteHealth(_)
             | Self::RejectAct { .. }
             | Self::ConfirmRestore => false,
         }

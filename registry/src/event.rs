@@ -39,8 +39,9 @@ pub struct Event<'a> {
 }
 
 /// What subjects may be, by the word before their slash.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 13] = [
     "server",
+    "servers",
     "version",
     "versions",
     "namespace",

@@ -19,6 +19,8 @@ mod event;
 mod fingerprint;
 mod given_up;
 mod glob;
+mod health;
+mod health_gate;
 mod identity_provider;
 mod incarnation;
 mod mirror;
@@ -60,6 +62,8 @@ pub use event::{Change, Event};
 pub use fingerprint::{FingerprintError, SecretFingerprint};
 pub use given_up::GivenUp;
 pub use glob::{Glob, GlobError};
+pub use health::{Down, HealthChange, HealthFault, MOST_HEALTH_CHANGES, Noted};
+pub use health_gate::{Gate, HealthGate, HealthGatePatch};
 pub use identity_provider::{
     IdentityProvider, OidcGrant, ProviderSettings, RoleRule, SigningAlgorithm, TenantRule,
 };

@@ -2,8 +2,8 @@
 
 use crate::moderation::instead;
 use crate::{
-    Act, ClientId, IdentityProviderId, KeyState, Kid, MirrorId, Mirrored, Moderated, NodeId, Right, Subject,
-    TenantId, Timestamp, TokenId, WebhookId,
+    Act, ClientId, IdentityProviderId, KeyState, Kid, MirrorId, Mirrored, Moderated, NodeId, Noted, Right,
+    ServerName, Subject, TenantId, Timestamp, TokenId, WebhookId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,8 @@ pub enum Outcome {
     Moderated(Vec<(Subject, Result<Moderated, Rejection>)>),
     /// Nothing was done yet: another moderator has to confirm it, by the index of this entry.
     Asked,
+    /// What came of each word on a server's health, in the order of the command.
+    HealthNoted(Vec<(ServerName, Noted)>),
 }
 
 impl Outcome {
@@ -47,6 +49,7 @@ impl Outcome {
         match self {
             Self::Unchanged { .. } | Self::Repeated { .. } | Self::Rejected(_) => false,
             Self::Moderated(each) => each.iter().any(|(_, one)| *one == Ok(Moderated::Done)),
+            Self::HealthNoted(each) => each.iter().any(|(_, one)| *one != Noted::Unchanged),
             _ => true,
         }
     }
@@ -78,6 +81,7 @@ impl Outcome {
                 Some((_, Err(rejection))) => rejection.code(),
                 _ => "unchanged",
             },
+            Self::HealthNoted(_) if !self.changed() => "unchanged",
             _ => "done",
         }
     }

@@ -1,8 +1,8 @@
 //! Reading the catalog: lists, versions, one version; each only as far as the viewer may see.
 
 use crate::{
-    Caller, Governed, MirrorId, Published, Rank, Ranking, Registry, Right, Server, ServerName, Standing,
-    Status, Tenant, Timestamp, Version, search::Found,
+    Caller, Down, Endpoint, Governed, KeptServerJson, MirrorId, Published, Rank, Ranking, Registry, Right,
+    Server, ServerName, Standing, Status, Tenant, Timestamp, Transport, Version, search::Found,
 };
 use std::{ops::Bound, sync::Arc};
 
@@ -102,6 +102,8 @@ pub struct Governance {
     pub connectable: bool,
     /// The index of the entry that last changed it.
     pub index: u64,
+    /// Whether and since when the server does not answer at this version's endpoint, behind the health gate.
+    pub down: Option<Down>,
     /// The mirror that it was taken over by, if it was not published here.
     pub source: Option<MirrorId>,
 }
@@ -247,7 +249,10 @@ impl Registry {
         let status = if moderation == Standing::None { published.status } else { Status::Deleted };
         let verified = self.is_verified(name, version);
         let last_act = self.last_act(name, version);
-        let reachable = status != Status::Deleted && (verified || self.settings.governed == Governed::All);
+        let down = self.down(name).filter(|down| goes_to(&published.document, &down.endpoint)).cloned();
+        let reachable = status != Status::Deleted
+            && down.is_none()
+            && (verified || self.settings.governed == Governed::All);
         let governance = Governance {
             verified,
             moderation,
@@ -257,11 +262,19 @@ impl Registry {
             changed_at: last_act.map_or(Timestamp::default(), |act| act.at).max(published.status_changed_at),
             connectable: reachable && published.document.is_streamable(),
             index: last_act.map_or(0, |act| act.index).max(published.index),
+            down,
             source: self.source(name, version).cloned(),
         };
         let is_latest = server.latest.as_ref() == Some(version);
         Listed { published: published.clone(), status, is_latest, rank: None, governance }
     }
+}
+
+/// Whether clients of a version go to this endpoint, unless they choose another by what they fill in.
+fn goes_to(document: &KeptServerJson, endpoint: &Endpoint) -> bool {
+    let remotes = document.remotes();
+    let first = remotes.iter().find(|remote| remote.transport == Transport::StreamableHttp);
+    first.is_some_and(|remote| remote.url.literal().as_ref() == Some(endpoint))
 }
 
 impl Listed {

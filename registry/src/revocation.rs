@@ -44,7 +44,9 @@ impl Registry {
                 self.changed_client(id, tenant.as_ref(), keys, certificates).into_iter().collect()
             }
             Command::PutTenant { id, tenant } => self.changed_tenant(id, tenant).into_iter().collect(),
-            Command::UpdateSettings(patch) | Command::ChangeSettings { settings: patch, .. }
+            Command::UpdateSettings(patch)
+            | Command::ChangeSettings { settings: patch, .. }
+            | Command::Configure { settings: patch, .. }
                 if patch.governed == Some(Governed::Verified) =>
             {
                 self.unverified().into_iter().map(Subject::Namespace).collect()
@@ -65,7 +67,8 @@ impl Registry {
             Command::SetStatus { .. }
             | Command::PutNamespace { .. }
             | Command::UpdateSettings(_)
-            | Command::ChangeSettings { .. } => Vec::new(),
+            | Command::ChangeSettings { .. }
+            | Command::Configure { .. } => Vec::new(),
             Command::Bootstrap(_)
             | Command::Moderate { .. }
             | Command::Order(_)
@@ -91,7 +94,8 @@ impl Registry {
             | Command::ChangeWebhook { .. }
             | Command::RemoveWebhook(_)
             | Command::WebhookDelivered { .. }
-            | Command::NoteTokenUses(_) => Vec::new(),
+            | Command::NoteTokenUses(_)
+            | Command::NoteHealth(_) => Vec::new(),
         }
     }
 

@@ -246,7 +246,8 @@ impl Registry {
 
     pub(crate) fn put_server(&mut self, name: ServerName, server: Server) {
         self.search.update(self.applied, &name, self.servers.get(&name).map(|former| &**former), &server);
-        self.servers.insert(name, Arc::new(server));
+        self.servers.insert(name.clone(), Arc::new(server));
+        self.forget_former_health(&name);
     }
 
     pub(crate) fn check_new_version(&self, server: &Server, document: &ServerJson) -> Result<(), Rejection> {

@@ -3,10 +3,11 @@
 //! Records come in a fixed order with every map in key order, so that equal states give equal bytes.
 
 use crate::{
-    ActRequest, AuditRecord, AuditedSubject, CertificateName, Change, Client, ClientId, FIRST_INCARNATION,
-    GivenUp, Hold, IdentityProvider, IdentityProviderId, Kid, Member, Mirror, MirrorId, Moderation,
-    ModerationRules, Namespace, NamespaceRecord, NodeId, Published, Registry, SecretFingerprint, ServerName,
-    Settings, SigningKey, Subject, Tenant, TenantId, Timestamp, Token, TokenId, Version, Webhook, WebhookId,
+    ActRequest, AuditRecord, AuditedSubject, CertificateName, Change, Client, ClientId, Down,
+    FIRST_INCARNATION, GivenUp, HealthGate, Hold, IdentityProvider, IdentityProviderId, Kid, Member, Mirror,
+    MirrorId, Moderation, ModerationRules, Namespace, NamespaceRecord, NodeId, Published, Registry,
+    SecretFingerprint, ServerName, Settings, SigningKey, Subject, Tenant, TenantId, Timestamp, Token,
+    TokenId, Version, Webhook, WebhookId,
     mirror::Origin,
     remote_claim::{TemplateClaim, TemplateKey},
     request_key::{Answered, Asked},
@@ -23,7 +24,8 @@ use std::sync::Arc;
 /// - 4: as 3, and the cluster secrets that were given up, the incarnation unless it is the first, why nothing is
 ///   issued, the mirrors, what was taken over by them, what entries for many versions did, the webhooks, when tokens were
 ///   last used, the identity providers, when suspensions lift themselves, audit records of acts on several subjects, the
-///   rules of moderation, acts that wait for a second person, and the certificates of clients.
+///   rules of moderation, acts that wait for a second person, the certificates of clients, and the health gate
+///   with the servers that do not answer.
 pub const VERSION: u16 = 4;
 
 /// The oldest form that is read.
@@ -113,6 +115,8 @@ enum Record {
     Rules(ModerationRules),
     ActRequest(u64, Arc<ActRequest>),
     Certificates(ClientId, Vec<CertificateName>),
+    Gate(HealthGate),
+    Down(ServerName, Arc<Down>),
 }
 
 /// The form in which `registry` is written.
@@ -122,11 +126,12 @@ pub fn form(registry: &Registry) -> u16 {
     let lists_nothing = registry.given_up.is_empty() && registry.changes.is_empty();
     let tells_nothing = registry.webhooks.is_empty() && registry.token_uses.is_empty();
     let believes_none = registry.identity_providers.is_empty() && registry.certificates.is_empty();
+    let asks_nobody = registry.gate == HealthGate::default() && registry.down.is_empty();
     let awaits_nothing = registry.moderation_ends.is_empty() && registry.act_requests.is_empty();
     let acts_simply =
         awaits_nothing && !registry.audit_several && registry.rules == ModerationRules::default();
     let says_less = is_first && mirrors_nothing && lists_nothing && tells_nothing && believes_none;
-    if says_less && acts_simply { OLDEST } else { VERSION }
+    if says_less && acts_simply && asks_nobody { OLDEST } else { VERSION }
 }
 
 /// The records of `registry`, in their fixed order.
@@ -188,6 +193,8 @@ fn all(registry: &Registry) -> impl Iterator<Item = Record> + '_ {
         .chain(Some(registry.rules).filter(|it| *it != ModerationRules::default()).map(Record::Rules))
         .chain(registry.act_requests.iter().map(|(id, it)| Record::ActRequest(*id, it.clone())))
         .chain(registry.clients.iter().filter_map(|(id, client)| certificates(id, client)))
+        .chain(Some(&registry.gate).filter(|it| **it != HealthGate::default()).cloned().map(Record::Gate))
+        .chain(registry.down.iter().map(|(name, down)| Record::Down(name.clone(), down.clone())))
         .chain(registry.audit.iter().map(|chained| audited(&chained.record)))
 }
 
@@ -267,6 +274,8 @@ impl Builder {
             Record::ActRequest(id, request) => drop(registry.act_requests.insert(id, request)),
             Record::Certificates(id, names) => registry.restore_certificates(&id, &names),
             Record::Rules(rules) => registry.rules = rules,
+            Record::Gate(gate) => registry.gate = gate,
+            Record::Down(name, down) => drop(registry.down.insert(name, down)),
             Record::Audit(record) => registry.chain(record),
             Record::AuditOfSeveral(record, subjects) => {
                 let record = Arc::unwrap_or_clone(record);

@@ -1,10 +1,10 @@
 //! The registry as a value.
 
 use crate::{
-    ActRequest, CertificateName, Chained, Change, Client, ClientId, FIRST_INCARNATION, GivenUp, Hold,
-    IdentityProvider, IdentityProviderId, Kid, Member, Mirror, MirrorId, Moderation, ModerationRules,
-    Namespace, NamespaceRecord, NodeId, SecretFingerprint, Server, ServerName, Settings, SigningKey, Subject,
-    Tenant, TenantId, Timestamp, Token, TokenId, Version, Webhook, WebhookId,
+    ActRequest, CertificateName, Chained, Change, Client, ClientId, Down, FIRST_INCARNATION, GivenUp,
+    HealthGate, Hold, IdentityProvider, IdentityProviderId, Kid, Member, Mirror, MirrorId, Moderation,
+    ModerationRules, Namespace, NamespaceRecord, NodeId, SecretFingerprint, Server, ServerName, Settings,
+    SigningKey, Subject, Tenant, TenantId, Timestamp, Token, TokenId, Version, Webhook, WebhookId,
     mirror::Origin,
     remote_claim::Claims,
     request_key::{Answered, Asked},
@@ -30,6 +30,9 @@ pub struct Registry {
     pub(crate) sealed: u64,
     pub(crate) settings: Settings,
     pub(crate) rules: ModerationRules,
+    pub(crate) gate: HealthGate,
+    /// Servers that do not answer, behind the gate.
+    pub(crate) down: OrdMap<ServerName, Arc<Down>>,
     pub(crate) servers: OrdMap<ServerName, Arc<Server>>,
     /// Derived from the servers: no snapshot has it.
     pub(crate) search: SearchIndex,
@@ -85,6 +88,8 @@ impl Default for Registry {
             sealed: 0,
             settings: Settings::default(),
             rules: ModerationRules::default(),
+            gate: HealthGate::default(),
+            down: OrdMap::new(),
             servers: OrdMap::new(),
             search: SearchIndex::default(),
             remotes: Claims::default(),

@@ -61,9 +61,9 @@ pub(crate) struct ShownRecord {
 }
 
 /// One of several subjects of an act.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct ShownSubject {
-    /// `done`, `unchanged`, or the code of the refusal.
+    /// `done`, `unchanged`, or the code of the refusal; of a server's health, `down` or `up`.
     outcome: String,
     /// As `server/ai.acme/payments`.
     subject: String,

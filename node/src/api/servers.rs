@@ -10,7 +10,7 @@ use axum::{
     extract::{RawQuery, State},
 };
 use hapi_registry_state::{
-    ListQuery, Listed, NameError, Page, ServerName, Timestamp, Version, VersionFilter,
+    Down, ListQuery, Listed, NameError, Page, ServerName, Timestamp, Version, VersionFilter,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -68,11 +68,31 @@ struct GovernanceMeta {
     expires_at: Option<String>,
     /// Whether a connect could succeed, as far as that does not depend on the client.
     connectable: bool,
+    /// That it does not answer, as far as the health gate is on for it; absent if nothing is known of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<HealthMeta>,
     /// The index of the entry that last changed it.
     index: u64,
     /// The mirror by which it came here; absent for what was published here.
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<String>,
+}
+
+/// What the leader has seen of a server's endpoint.
+#[derive(Serialize, ToSchema)]
+struct HealthMeta {
+    /// `down`.
+    status: &'static str,
+    /// `unreachable`, `timeout`, or the HTTP status of the answer, as `status_502`.
+    fault: String,
+    /// Since when that is known.
+    since: String,
+}
+
+impl From<&Down> for HealthMeta {
+    fn from(Down { fault, since, .. }: &Down) -> Self {
+        Self { status: "down", fault: fault.to_string(), since: since.to_string() }
+    }
 }
 
 /// A page of the catalog.
@@ -114,6 +134,7 @@ impl ServerResponse {
                     reason: governance.reason.clone(),
                     expires_at: governance.expires_at.map(|end| end.to_string()),
                     connectable: governance.connectable,
+                    health: governance.down.as_ref().map(HealthMeta::from),
                     index: governance.index,
                     source: governance.source.as_ref().map(ToString::to_string),
                 },

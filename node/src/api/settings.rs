@@ -6,7 +6,7 @@ use crate::{
     problem::{Problem, ProblemBody},
 };
 use axum::{Json as Answer, extract::State};
-use hapi_registry_state::{ModerationRules, Registry, Right, Settings, SettingsChange};
+use hapi_registry_state::{HealthGate, ModerationRules, Registry, Right, Settings, SettingsChange};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -30,11 +30,14 @@ pub(crate) struct Shown {
     settings: Settings,
     #[serde(flatten)]
     rules: ModerationRules,
+    #[serde(flatten)]
+    gate: HealthGate,
 }
 
 impl Shown {
     fn of(state: &Registry) -> Self {
-        Self { settings: state.settings().clone(), rules: state.moderation_rules() }
+        let (rules, gate) = (state.moderation_rules(), state.health_gate().clone());
+        Self { settings: state.settings().clone(), rules, gate }
     }
 }
 
@@ -44,7 +47,9 @@ impl Shown {
     request_body(content = Object, description = "Any of `governed`, `anonymous_reads`, \
         `allow_insecure_endpoints`, `ttl_default`, `ttl_min`, `ttl_max`, `key_prepublish`, `strict`, \
         `strict_servers`, `client_connects_per_minute`, `tenant_connects_per_minute` (of each over the whole cluster, \
-        0 is any number), `new_entries` (`open`, `approval`), `two_person`"),
+        0 is any number), `new_entries` (`open`, `approval`), `two_person`, `health_gate` (`off`, `on`), \
+        `health_gate_servers`, `health_gate_exempt` (globs), `health_interval` (seconds), `health_timeout_ms`, \
+        `health_failures`, `health_successes`"),
     responses((status = 200, body = Object), (status = "default", body = ProblemBody))
 )]
 pub(crate) async fn change(

@@ -37,6 +37,8 @@ const FIELDS: &[table::Column] = &[
     ("reason", "/_meta/ai.com.mcp~1governance/reason"),
     ("until", "/_meta/ai.com.mcp~1governance/expires_at"),
     ("connectable", "/_meta/ai.com.mcp~1governance/connectable"),
+    ("down since", "/_meta/ai.com.mcp~1governance/health/since"),
+    ("because of", "/_meta/ai.com.mcp~1governance/health/fault"),
 ];
 
 const VERSIONS: &[table::Column] = &[

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 const PATH: &str = "/v1/settings";
 
 /// Those that are lists of texts.
-const LISTS: [&str; 1] = ["strict_servers"];
+const LISTS: [&str; 3] = ["strict_servers", "health_gate_servers", "health_gate_exempt"];
 
 /// Show and change the settings that the whole cluster shares.
 ///
@@ -17,7 +17,10 @@ const LISTS: [&str; 1] = ["strict_servers"];
 /// ttl_max, key_prepublish (seconds), strict (true, false: a quorum confirms every connect), strict_servers (globs
 /// with commas: only those of these servers), client_connects_per_minute, tenant_connects_per_minute (of each over
 /// the whole cluster; 0: any number), new_entries (open, approval: what is published from now on is in quarantine until
-/// a moderator approves it), two_person (true, false: a second moderator confirms what is revoked or reinstated).
+/// a moderator approves it), two_person (true, false: a second moderator confirms what is revoked or reinstated),
+/// health_gate (off, on: servers that do not answer are not connected to), health_gate_servers, health_gate_exempt (globs
+/// with commas: those for which it is on, or off, in any case), health_interval (seconds), health_timeout_ms,
+/// health_failures, health_successes (so many in a row make a server down, or up again).
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = "Example:
   hapi-registry settings set governed=verified ttl_max=60
@@ -119,12 +122,15 @@ mod tests {
         assert_eq!(servers("ai.acme/*, ai.bank/pay,"), json!(["ai.acme/*", "ai.bank/pay"]));
         assert_eq!(servers("[\"ai.acme/*\"]"), json!(["ai.acme/*"]));
         assert_eq!(servers(""), json!([]));
+        assert_eq!(pair("health_gate_exempt=ai.acme/*").unwrap().1, json!(["ai.acme/*"]));
     }
 
     #[test]
     fn a_wrong_key_or_type_is_told_before_anything_is_sent() {
         assert!(check(&json!({"ttl_max": 60, "governed": "all", "new_entries": "approval"})).is_ok());
         assert!(check(&json!({"new_entries": "closed"})).is_err());
+        assert!(check(&json!({"health_gate": "on", "ttl_max": 60, "two_person": true})).is_ok());
+        assert!(check(&json!({"health_gates": "on"})).unwrap_err().message.contains("health_gates"));
         assert!(check(&json!({"ttl": 60})).unwrap_err().message.contains("unknown field `ttl`"));
         assert!(check(&json!({"ttl_max": "long"})).is_err());
     }

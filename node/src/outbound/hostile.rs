@@ -8,6 +8,7 @@
 use super::*;
 use crate::{
     config::Config,
+    health::{self, Seen},
     identity::Identities,
     mirror::{Bounds, Question, Source},
     publisher_auth::{Method, OidcIssuer, OidcRule, Place, PublisherAuth},
@@ -365,6 +366,13 @@ async fn by_webhook(outbound: Outbound, url: &str) -> String {
     }
 }
 
+async fn by_health_gate(outbound: Outbound, url: &str) -> String {
+    match health::probe(&outbound, url, Duration::from_secs(10)).await {
+        Seen::NotAllowed => "which is not public, or is not https, or has no host".into(),
+        seen => format!("{seen:?}"),
+    }
+}
+
 async fn by_mirror(outbound: Outbound, url: &str) -> String {
     match Source::new(url, Bounds::default(), &outbound) {
         Ok(mut source) => source.page(&Question::default()).await.unwrap_err().to_string(),
@@ -378,6 +386,7 @@ type Reach = for<'a> fn(Outbound, &'a str) -> LocalBoxFuture<'a, String>;
 const FEATURES: &[(&str, Reach)] = &[
     ("a mirror", |outbound, url| Box::pin(by_mirror(outbound, url))),
     ("a webhook", |outbound, url| Box::pin(by_webhook(outbound, url))),
+    ("the health gate", |outbound, url| Box::pin(by_health_gate(outbound, url))),
     ("the keys of a caller's provider", |outbound, url| Box::pin(by_caller(outbound, ISSUER, Some(url)))),
     ("a caller's provider", |outbound, url| Box::pin(by_caller(outbound, url, None))),
     ("a proof over http", |outbound, url| Box::pin(by_domain(outbound, url, Place::Http))),

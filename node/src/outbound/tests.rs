@@ -70,3 +70,16 @@ fn one_address_inside_spoils_a_name() {
     assert_eq!(check(&[public, private], true), Ok(()));
     assert!(check(&[], true).is_err());
 }
+
+#[tokio::test]
+async fn who_takes_the_question_and_never_answers_is_not_waited_for() {
+    let silent = Router::new().fallback(|| async { std::future::pending::<StatusCode>().await });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url: Url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+    tokio::spawn(async move { axum::serve(listener, silent).await });
+    let patience = Duration::from_millis(100);
+    let outbound = outbound(true).patient(patience);
+    let posted = outbound.post(url, HeaderMap::new(), "{}".into());
+    let posted = tokio::time::timeout(Duration::from_secs(20), posted).await.unwrap();
+    assert_eq!(posted.unwrap_err(), OutboundError::Slow(patience));
+}

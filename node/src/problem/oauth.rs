@@ -177,6 +177,7 @@ mod tests {
             "invalid_request",
             "issuance_log_unavailable",
             "rate_limited",
+            "server_unavailable",
         ] {
             assert_ne!(OAuthProblem::refused(code, "", None, None).error, "server_error", "{code}");
         }

@@ -1,6 +1,6 @@
 //! What holds for moderation in this cluster. Operators set it; moderators act by it.
 
-use crate::{Command, Outcome, Principal, Registry, Rejection, SettingsPatch};
+use crate::{Command, HealthGatePatch, Outcome, Principal, Registry, Rejection, Right, SettingsPatch};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -37,7 +37,10 @@ pub struct ModerationRulesPatch {
 /// The names of the rules, as they stand among the settings.
 const NAMES: [&str; 2] = ["new_entries", "two_person"];
 
-/// A change of settings as people write it, rules of moderation among them.
+/// The names of what belongs to the health gate begin with this.
+const OF_GATE: &str = "health_";
+
+/// A change of settings as people write it, rules of moderation and the health gate among them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Map<String, Value>")]
 pub struct SettingsChange {
@@ -45,17 +48,22 @@ pub struct SettingsChange {
     pub settings: SettingsPatch,
     /// What changes moderation.
     pub rules: ModerationRulesPatch,
+    /// What changes the health gate.
+    pub gate: HealthGatePatch,
 }
 
 impl TryFrom<Map<String, Value>> for SettingsChange {
     type Error = serde_json::Error;
 
     fn try_from(change: Map<String, Value>) -> Result<Self, serde_json::Error> {
-        let (rules, settings): (Map<_, _>, Map<_, _>) =
+        let (rules, others): (Map<_, _>, Map<_, _>) =
             change.into_iter().partition(|(name, _)| NAMES.contains(&name.as_str()));
+        let (gate, settings): (Map<_, _>, Map<_, _>) =
+            others.into_iter().partition(|(name, _)| name.starts_with(OF_GATE));
         Ok(Self {
             settings: serde_json::from_value(settings.into())?,
             rules: serde_json::from_value(rules.into())?,
+            gate: serde_json::from_value(gate.into())?,
         })
     }
 }
@@ -63,11 +71,12 @@ impl TryFrom<Map<String, Value>> for SettingsChange {
 impl SettingsChange {
     /// The oldest command that says it all: a cluster that is being upgraded takes only what all its members know.
     pub fn command(self) -> Command {
-        let Self { settings, rules } = self;
-        if rules == ModerationRulesPatch::default() {
-            return Command::UpdateSettings(settings);
+        let Self { settings, rules, gate } = self;
+        match (rules == ModerationRulesPatch::default(), gate == HealthGatePatch::default()) {
+            (true, true) => Command::UpdateSettings(settings),
+            (false, true) => Command::ChangeSettings { settings, rules },
+            (_, false) => Command::Configure { settings, rules, gate },
         }
-        Command::ChangeSettings { settings, rules }
     }
 }
 
@@ -77,12 +86,18 @@ impl Registry {
         by: &Principal,
         settings: &SettingsPatch,
         rules: ModerationRulesPatch,
+        gate: &HealthGatePatch,
     ) -> Result<Outcome, Rejection> {
+        let gate = gate.onto(&self.gate);
+        // The right is judged first, and nothing is changed before all of it is sound.
+        self.require(by, Right::Operate)?;
+        gate.check()?;
         let outcome = self.update_settings(by, settings)?;
         self.rules = ModerationRules {
             new_entries: rules.new_entries.unwrap_or(self.rules.new_entries),
             two_person: rules.two_person.unwrap_or(self.rules.two_person),
         };
+        self.set_health_gate(gate);
         Ok(outcome)
     }
 

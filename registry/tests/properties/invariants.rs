@@ -35,6 +35,8 @@ mod latest_is_the_highest_that_is_not_deleted;
 mod lists_show_each_visible_entry_once;
 #[path = "invariants/one_person_is_not_two.rs"]
 mod one_person_is_not_two;
+#[path = "invariants/only_what_is_asked_is_down.rs"]
+mod only_what_is_asked_is_down;
 #[path = "invariants/revoked_stays_revoked.rs"]
 mod revoked_stays_revoked;
 #[path = "invariants/the_audit_chain_recomputes.rs"]
@@ -83,6 +85,7 @@ fn after_every_entry(step: &Step<'_>) {
     a_ranking_holds_while_it_says_so::check(step);
     a_new_version_waits_for_approval::check(step);
     one_person_is_not_two::check(step);
+    only_what_is_asked_is_down::check(step);
     what_is_denied_is_lifted_by_a_moderator_or_at_its_end::check(step);
 }
 
@@ -94,6 +97,7 @@ fn at_the_end(registry: &Registry) {
     let connects = connects::all(registry);
     absent_and_invisible_answer_alike::check(registry, &connects);
     every_endpoint_has_one_owner::check(registry, &connects);
+    only_what_is_asked_is_down::at_the_end(registry, &connects);
     for connect in &connects {
         if let Ok(yes) = &connect.decision {
             a_resource_leads_to_its_owner_alone::check(registry, connect, yes);

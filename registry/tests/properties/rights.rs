@@ -102,6 +102,7 @@ fn may(registry: &Registry, Entry { at, by, command, .. }: &Entry) -> bool {
         | Command::Sealed { .. }
         | Command::BeginIncarnation { .. }
         | Command::WebhookDelivered { .. }
+        | Command::NoteHealth(_)
         | Command::Lift { .. } => *by == Principal::System,
         Command::DrainNode(_) | Command::LeaveRoster(_) | Command::Mirror { .. } => {
             live(Role::Operator) || *by == Principal::System

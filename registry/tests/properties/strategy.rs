@@ -5,10 +5,11 @@ use crate::cast::{
     TITLED, TOKEN_POOL, VERSIONS, certificate, grant, new_token, settings as settings_of, token, version,
 };
 use hapi_registry_state::{
-    Act, Command, Entry, Governed, IdentityProviderId, Imported, Kid, MirrorId, MirrorPass, MirrorProgress,
-    MirrorSettings, MirrorStep, ModerationRulesPatch, NewEntries, NodeId, Order, Principal, PublisherGrant,
-    RequestKey, Role, SecretFingerprint, ServerJson, ServerName, SettingsPatch, Status, Subject, Target,
-    Tenant, TenantRule, Timestamp, TokenId, Version, WebhookId, WebhookSettings,
+    Act, Command, Endpoint, Entry, Gate, Governed, HealthChange, HealthFault, HealthGatePatch,
+    IdentityProviderId, Imported, Kid, MirrorId, MirrorPass, MirrorProgress, MirrorSettings, MirrorStep,
+    ModerationRulesPatch, NewEntries, NodeId, Order, Principal, PublisherGrant, RequestKey, Role,
+    SecretFingerprint, ServerJson, ServerName, SettingsPatch, Status, Subject, Target, Tenant, TenantRule,
+    Timestamp, TokenId, Version, WebhookId, WebhookSettings,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -91,6 +92,7 @@ fn fitting(command: &Command) -> Vec<Principal> {
         | Command::SessionOpen { .. }
         | Command::Sealed { .. }
         | Command::WebhookDelivered { .. }
+        | Command::NoteHealth(_)
         | Command::Lift { .. } => vec![Principal::System],
         Command::PublishKey(_)
         | Command::ActivateKey(_)
@@ -180,7 +182,43 @@ fn command() -> impl Strategy<Value = Command> {
         1 => token_uses(),
         2 => put_provider(),
         1 => provider_id().prop_map(Command::RemoveIdentityProvider),
+        2 => gate(),
+        8 => health(),
     ]
+}
+
+fn gate() -> impl Strategy<Value = Command> {
+    let on = prop_oneof![4 => Just(Gate::On), 1 => Just(Gate::Off)];
+    let exempt = vec(select(&["a.x/*", "*/one"][..]), 0..2);
+    (option::of(on), option::weighted(0.3, exempt), option::of(0..8_u32)).prop_map(
+        |(health_gate, exempt, number)| {
+            let exempt = exempt.map(|globs| globs.iter().map(|glob| glob.parse().unwrap()).collect());
+            Command::Configure {
+                settings: SettingsPatch::default(),
+                rules: ModerationRulesPatch::default(),
+                gate: HealthGatePatch {
+                    health_gate,
+                    health_gate_exempt: exempt,
+                    health_failures: number,
+                    ..HealthGatePatch::default()
+                },
+            }
+        },
+    )
+}
+
+/// Mostly of endpoints that somebody has.
+fn health() -> impl Strategy<Value = Command> {
+    let urls = ["https://one.example/mcp", "https://two.example/p", "https://three.example/mcp"];
+    let fault = prop_oneof![
+        2 => Just(Some(HealthFault::Timeout)),
+        1 => Just(Some(HealthFault::Status(502))),
+        1 => Just(None),
+    ];
+    let change = (server_name(), select(urls.to_vec()), fault).prop_map(|(server, url, fault)| {
+        HealthChange { server, endpoint: Endpoint::parse(url).unwrap(), fault }
+    });
+    vec(change, 0..4).prop_map(Command::NoteHealth)
 }
 
 fn webhook() -> impl Strategy<Value = Command> {

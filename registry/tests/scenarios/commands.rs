@@ -6,10 +6,11 @@ use crate::{
     world::{Draft, document, public_key},
 };
 use hapi_registry_state::{
-    Act, CertificateName, Command, Glob, Governed, Imported, Kid, MirrorId, MirrorPass, MirrorProgress,
-    MirrorSettings, MirrorStep, ModerationRulesPatch, NewEntries, NewToken, Order, ProviderSettings, Role,
-    RoleRule, ServerJson, ServerRef, SettingsChange, SettingsPatch, SigningAlgorithm, Status, Subject,
-    Target, Tenant, TenantRule, WebhookSettings,
+    Act, CertificateName, Command, Endpoint, Gate, Glob, Governed, HealthChange, HealthFault,
+    HealthGatePatch, Imported, Kid, MirrorId, MirrorPass, MirrorProgress, MirrorSettings, MirrorStep,
+    ModerationRulesPatch, NewEntries, NewToken, Order, ProviderSettings, Role, RoleRule, ServerJson,
+    ServerName, ServerRef, SettingsChange, SettingsPatch, SigningAlgorithm, Status, Subject, Target, Tenant,
+    TenantRule, WebhookSettings,
 };
 use serde_json::Map;
 
@@ -54,6 +55,7 @@ pub(crate) fn read(stage: &mut Stage, verb: &str, line: &mut Line) -> Command {
         "unfollow" => Command::RemoveMirror(line.parsed()),
         "mirror" => mirror(stage, line),
         "webhook" => webhook(line),
+        "health" => health(stage, line),
         "seal" => Command::Sealed { index: stage.registry.applied() },
         _ => panic!("no such verb: `{verb}`"),
     }
@@ -170,7 +172,54 @@ fn settings(line: &mut Line) -> Command {
         _ => panic!("new_entries is open or approval"),
     });
     let two_person = line.option("two_person").map(|text| text.parse().unwrap());
-    SettingsChange { settings: patch, rules: ModerationRulesPatch { new_entries, two_person } }.command()
+    let (rules, gate) = (ModerationRulesPatch { new_entries, two_person }, gate(line));
+    SettingsChange { settings: patch, rules, gate }.command()
+}
+
+fn gate(line: &mut Line) -> HealthGatePatch {
+    let health_gate = line.option("health_gate").map(|text| match &*text {
+        "on" => Gate::On,
+        "off" => Gate::Off,
+        _ => panic!("health_gate is on or off"),
+    });
+    let health_gate_servers = line.list("health_gate_servers").map(globs);
+    let health_gate_exempt = line.list("health_gate_exempt").map(globs);
+    let mut number = |key| line.option(key).map(|text| text.parse().unwrap());
+    HealthGatePatch {
+        health_gate,
+        health_gate_servers,
+        health_gate_exempt,
+        health_interval: number("health_interval"),
+        health_timeout_ms: number("health_timeout_ms"),
+        health_failures: number("health_failures"),
+        health_successes: number("health_successes"),
+    }
+}
+
+/// `none` is no glob.
+fn globs(texts: Vec<String>) -> Vec<Glob> {
+    parse_all(texts.into_iter().filter(|text| text != "none").collect())
+}
+
+/// `NAME [at=URL] timeout|unreachable|502|up`, as often as wanted: what came of asking a server, there or where it is asked
+/// now.
+fn health(stage: &Stage, line: &mut Line) -> Command {
+    let mut changes = Vec::new();
+    while line.has_words() {
+        let server: ServerName = line.parsed();
+        let endpoint = match line.option("at") {
+            Some(url) => Endpoint::parse(&url).unwrap(),
+            None => stage.registry.probed(&server).unwrap(),
+        };
+        let fault = match &*line.word() {
+            "up" => None,
+            "timeout" => Some(HealthFault::Timeout),
+            "unreachable" => Some(HealthFault::Unreachable),
+            status => Some(HealthFault::Status(status.parse().unwrap())),
+        };
+        changes.push(HealthChange { server, endpoint, fault });
+    }
+    Command::NoteHealth(changes)
 }
 
 /// `NAME VERSION`, with as many `url=` and `sse=` as there are remotes, `remotes=none`, and `var:NAME=a|b` for

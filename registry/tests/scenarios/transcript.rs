@@ -51,6 +51,9 @@ pub(crate) fn outcome(registry: &Registry, command: &Command, outcome: &Outcome)
                 };
             each.iter().map(one).collect()
         }
+        (Outcome::HealthNoted(each), _) => {
+            each.iter().map(|(server, noted)| format!("{server} {}\n", noted.as_str())).collect()
+        }
         (Outcome::Asked, _) => format!("asked: request {}", registry.applied()),
         (Outcome::Done | Outcome::Imported(_) | Outcome::Mirrored(_), _) => "done".into(),
     }
@@ -97,6 +100,7 @@ pub(crate) fn listed(listed: &Listed) -> String {
         facts.push(format!("{}: {reason}", governance.moderation.as_str()));
     }
     facts.extend(governance.source.as_ref().map(|source| format!("from {source}")));
+    facts.extend(governance.down.as_ref().map(|down| format!("down: {}", down.fault)));
     facts.extend((!governance.connectable).then(|| "not connectable".to_owned()));
     format!("{} {}: {}", document.name(), document.version(), facts.join(", "))
 }

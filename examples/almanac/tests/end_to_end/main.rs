@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 mod cut_off;
+mod health;
 mod hostile;
 mod lifetimes;
 mod opening;

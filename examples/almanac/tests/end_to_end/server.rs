@@ -23,12 +23,22 @@ pub(crate) struct Almanac {
 
 impl Almanac {
     pub(crate) async fn start(name: &str, issuer: &str, feed: Feed, registries: &[String]) -> Self {
+        Self::start_at("127.0.0.1:0", name, issuer, feed, registries).await
+    }
+
+    /// The same, where one was before.
+    pub(crate) async fn start_at(
+        listen: &str,
+        name: &str,
+        issuer: &str,
+        feed: Feed,
+        registries: &[String],
+    ) -> Self {
         let feed = match feed {
             Feed::Strict => "strict",
             Feed::BestEffort => "best-effort",
         };
-        let mut arguments =
-            vec!["--listen", "127.0.0.1:0", "--server", name, "--issuer", issuer, "--feed", feed];
+        let mut arguments = vec!["--listen", listen, "--server", name, "--issuer", issuer, "--feed", feed];
         arguments.extend(registries.iter().flat_map(|url| ["--registry", url]));
         let mut program = Program::serve(env!("CARGO_BIN_EXE_hapi-almanac"), arguments, &[("NO_COLOR", "1")]);
         let found = |line: &str| {

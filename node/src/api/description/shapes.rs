@@ -210,6 +210,13 @@ fn settings() -> Value {
         ("key_prepublish", number(0, u32::MAX.into())),
         ("client_connects_per_minute", number(0, MOST_CONNECTS)),
         ("tenant_connects_per_minute", number(0, MOST_CONNECTS)),
+        ("health_gate", json!({ "enum": ["off", "on"] })),
+        ("health_gate_servers", list(GLOB)),
+        ("health_gate_exempt", list(GLOB)),
+        ("health_interval", number(5, 3_600)),
+        ("health_timeout_ms", number(100, 30_000)),
+        ("health_failures", number(1, 10)),
+        ("health_successes", number(1, 10)),
     ];
     let properties: serde_json::Map<_, _> =
         fields.into_iter().map(|(name, shape)| (name.to_owned(), or_null(shape))).collect();

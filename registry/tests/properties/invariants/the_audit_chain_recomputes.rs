@@ -10,6 +10,7 @@ pub(crate) fn grows(Step { before, entry, after }: &Step<'_>) {
         | Command::WebhookDelivered { .. } => true,
         Command::Mirror { entries, .. } => entries.is_empty() && entry.by == Principal::System,
         Command::NoteTokenUses(_) => matches!(entry.by, Principal::Node(_)),
+        Command::NoteHealth(_) => entry.by == Principal::System && !before.rehearse(entry).0.changed(),
         _ => false,
     };
     let expected = usize::from(!own);
