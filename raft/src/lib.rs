@@ -63,6 +63,7 @@ pub use inspect::{Checkup, SeenFile, checkup};
 pub use lease::{
     clock::Reading,
     granter::SessionStatus,
+    outlook::{GivenLease, Outlook},
     permit::{Permit, Verdict},
     rules::{Mutant, Rules},
     sealing::{SealError, SealReceipt},

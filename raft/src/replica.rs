@@ -1,8 +1,9 @@
 //! The door of this crate.
 
 use crate::{
-    ClusterSecret, Committed, Config, Ending, Environment, Handler, HandoverError, Permit, ProposeError,
-    ReadError, SealError, SealReceipt, SecretsInForce, Stage, StartError, Status, TlsError, Verdict,
+    ClusterSecret, Committed, Config, Ending, Environment, Handler, HandoverError, Outlook, Permit,
+    ProposeError, ReadError, SealError, SealReceipt, SecretsInForce, Stage, StartError, Status, TlsError,
+    Verdict,
     autopilot::answering,
     backup::note_secrets,
     metrics::Scrape,
@@ -335,6 +336,14 @@ impl Replica {
     pub async fn secrets_of_members(&self) -> BTreeMap<NodeId, SecretsInForce> {
         let node = self.0.node.clone();
         let asked = self.0.runtime.handle().spawn(async move { node.secrets_of_members().await });
+        asked.await.unwrap_or_default()
+    }
+
+    /// What the leader sees of the others, and of the seal of an index; nothing if it is not to be had. For people: nothing
+    /// may be decided by it.
+    pub async fn outlook(&self, seal: Option<u64>) -> Option<Outlook> {
+        let node = self.0.node.clone();
+        let asked = self.0.runtime.handle().spawn(async move { node.outlook(seal).await });
         asked.await.unwrap_or_default()
     }
 

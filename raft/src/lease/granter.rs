@@ -3,6 +3,7 @@
 use crate::{
     lease::{
         clock::{Reading, Terms},
+        outlook::{GivenLease, Outlook},
         rules::Rules,
         session::{Covered, Denied, Session},
     },
@@ -192,6 +193,18 @@ impl Granter {
         let session = granting.session.as_ref()?;
         let pending_seals = session.pending().collect();
         Some(SessionStatus { open: session.is_open(), floor: session.floor(), pending_seals })
+    }
+
+    /// The leases that are out at `now`, and how far the seal of `seal` has come; nothing without a session.
+    pub(crate) fn outlook(&self, seal: Option<u64>, now: &Reading) -> Option<Outlook> {
+        let granting = self.granting();
+        let session = granting.session.as_ref()?;
+        let lease = |(node, (age, threshold)): (NodeId, (Duration, u64))| {
+            (node, GivenLease { age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX), threshold })
+        };
+        let leases = session.held(now).map(lease).collect();
+        let seal = seal.map(|index| session.standing(index)).unwrap_or_default();
+        Some(Outlook { lags: BTreeMap::new(), leases, seal })
     }
 
     fn granting(&self) -> MutexGuard<'_, Granting> {

@@ -4,7 +4,7 @@
 //! The rules are pure: [`holder`], [`session`] and [`issue`] take messages and clock readings and give
 //! answers, without sockets, tasks or clocks; [`board`] orders what issuers see. Around them stand [`seat`]
 //! and [`granter`], each one lock, and the drivers: [`renewal`] asks for leases, [`presiding`] opens sessions
-//! and grants, [`sealing`] collects confirmations, [`permit`] is what an issuer holds.
+//! and grants, [`sealing`] collects confirmations, [`permit`] is what an issuer holds, [`outlook`] what people are shown.
 //!
 //! Assumption: while a lease is in use, the *rates* of two nodes' clocks differ by less than 10 %. No
 //! *values* of clocks are compared, but for a check that refuses leases when they are far apart.
@@ -16,6 +16,7 @@ pub(crate) mod holder;
 pub(crate) mod issue;
 #[cfg(test)]
 mod model;
+pub(crate) mod outlook;
 pub(crate) mod permit;
 pub(crate) mod presiding;
 pub(crate) mod renewal;

@@ -204,6 +204,21 @@ impl<L: Copy + Eq> Session<L> {
         self.seals.values().flat_map(open).collect()
     }
 
+    /// Of each node the youngest lease that it may still hold at `now`: how long ago it was granted, and its threshold.
+    pub(crate) fn held(&self, now: &Reading) -> impl Iterator<Item = (NodeId, (Duration, u64))> {
+        let wait = self.wait();
+        self.given.iter().filter_map(move |(node, given)| {
+            let ages = given.iter().map(|given| (now.shortest_since(&given.at), given.rho));
+            let youngest = ages.min_by_key(|(age, _)| *age).filter(|(age, _)| *age < wait);
+            youngest.map(|held| (*node, held))
+        })
+    }
+
+    /// Whom the seal that covers `index` has to cover, each with how it was. Nobody if no such seal is under way.
+    pub(crate) fn standing(&self, index: u64) -> BTreeMap<NodeId, Option<Covered>> {
+        self.seals.range(index..).next().map(|(_, seal)| seal.members.clone()).unwrap_or_default()
+    }
+
     /// Takes out the seals that are complete at `now`, with how each node was covered.
     pub(crate) fn settle(&mut self, now: &Reading) -> Vec<(u64, Vec<Covered>)> {
         self.cover_expired(now);
@@ -396,6 +411,22 @@ mod tests {
         session.confirm(A, 20, &at(11_000));
         assert!(session.settle(&at(10_000 + AFTER_W)).is_empty());
         assert_eq!(session.settle(&at(10_800 + AFTER_W)).len(), 1);
+    }
+
+    #[test]
+    fn who_watches_sees_the_youngest_leases_and_whom_a_seal_waits_for() {
+        let mut session = open();
+        session.grant(B, 1, 10, true, at(100)).unwrap();
+        session.grant(B, 1, 12, true, at(200)).unwrap();
+        let held = |ms| session.held(&at(ms)).collect::<Vec<_>>();
+        assert_eq!(held(300), [(B, (Duration::from_millis(100), 12))]);
+        assert_eq!(held(200 + AFTER_W), []);
+        session.seal(1, 20, [A, B], at(400)).unwrap();
+        session.confirm(A, 20, &at(405));
+        let covered = Covered { node: A, cover: Cover::Confirmed, ms: 5 };
+        assert_eq!(session.standing(20), BTreeMap::from([(A, Some(covered)), (B, None)]));
+        assert_eq!(session.standing(19), session.standing(20), "a later seal covers it");
+        assert_eq!(session.standing(21), BTreeMap::new());
     }
 
     #[test]

@@ -3,13 +3,13 @@
 use crate::{
     certificate::{Peer, Subject},
     formation::{look::is_own, phase::InviteAnswer, rules::Formation},
-    lease::sealing::CONFIRM_TIMEOUT,
+    lease::{outlook::Outlook, sealing::CONFIRM_TIMEOUT},
     node::{Node, voters},
     peer::message::{
         Abdicate, Ask, Bootstrap, Confirm, Handover, HandoverAnswer, Hello, Invite, Join, JoinAnswer,
-        LeaseAnswer, LeaseRequest, PreVoteMessage, Propose, ProposeAnswer, ReadIndex, ReadIndexAnswer,
-        Refusal, Release, SealAnswer, SealRequest, SecretsRequest, SnapshotBegin, SnapshotChunk,
-        SnapshotInstall, SnapshotProgress, VoteMessage,
+        LeaseAnswer, LeaseRequest, OutlookRequest, PreVoteMessage, Propose, ProposeAnswer, ReadIndex,
+        ReadIndexAnswer, Refusal, Release, SealAnswer, SealRequest, SecretsRequest, SnapshotBegin,
+        SnapshotChunk, SnapshotInstall, SnapshotProgress, VoteMessage,
     },
     propose::{arrival_deadline, check_size, may_travel},
     secrets::SecretsInForce,
@@ -296,6 +296,12 @@ impl Answer for SnapshotInstall {
         let image = node.arrival.complete(self.sha256).await?;
         let snapshot = SnapshotOf::<TypeConfig, _> { meta: self.meta, snapshot: image };
         node.raft.install_full_snapshot(self.vote, snapshot).await.map_err(unable)
+    }
+}
+
+impl Answer for OutlookRequest {
+    async fn answer(self, node: &Arc<Node>, _caller: &Peer) -> Result<Option<Outlook>, Refusal> {
+        Ok(node.outlook_here(self.seal))
     }
 }
 

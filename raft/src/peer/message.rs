@@ -4,7 +4,7 @@ use crate::{
     Unfit,
     directory::Roll,
     formation::phase::{Invitation, InviteAnswer, Sighting},
-    lease::{holder::Grant, session::Covered},
+    lease::{holder::Grant, outlook::Outlook, session::Covered},
     peer::route::Route,
     secrets::SecretsInForce,
     types::{PeerNode, SnapshotMeta, TypeConfig, Vote},
@@ -54,6 +54,7 @@ ask! {
     SnapshotChunk => SnapshotProgress, SnapshotChunk;
     SnapshotInstall => SnapshotResponse<TypeConfig>, SnapshotInstall;
     SecretsRequest => BTreeMap<u64, SecretsInForce>, Secrets;
+    OutlookRequest => Option<Outlook>, Outlook;
 }
 
 /// Who I am and what I know. Both sides send one.
@@ -236,6 +237,12 @@ pub(crate) struct SnapshotInstall {
 /// Which secrets do the members have in force, as far as you have heard of late?
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct SecretsRequest;
+
+/// What do you see of the others as leader, and of the seal of this index? Nothing, if the answering node has no session.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct OutlookRequest {
+    pub(crate) seal: Option<u64>,
+}
 
 /// Why a request was turned away before anything was done about it.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]

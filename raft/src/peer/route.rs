@@ -49,6 +49,7 @@ pub(crate) enum Route {
     SnapshotChunk,
     SnapshotInstall,
     Secrets,
+    Outlook,
 }
 
 /// What a request may hold unless its kind needs more.
@@ -64,7 +65,7 @@ pub(crate) const COMMAND_BYTES: usize = (1 << 20) - (16 << 10);
 pub(crate) const CHUNK_BYTES: usize = 1 << 20;
 
 impl Route {
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Hello,
         Self::Invite,
         Self::Release,
@@ -85,6 +86,7 @@ impl Route {
         Self::SnapshotChunk,
         Self::SnapshotInstall,
         Self::Secrets,
+        Self::Outlook,
     ];
 
     /// The label in metrics.
@@ -114,6 +116,7 @@ impl Route {
             Self::SnapshotChunk => "/snapshot_chunk",
             Self::SnapshotInstall => "/snapshot_install",
             Self::Secrets => "/secrets",
+            Self::Outlook => "/outlook",
         }
     }
 

@@ -8,9 +8,9 @@ use crate::{
     peer::{
         answer::Answer,
         message::{
-            Abdicate, Bootstrap, Confirm, Handover, Hello, Invite, Join, LeaseRequest, PreVoteMessage,
-            Propose, ReadIndex, Refusal, Release, SealRequest, SecretsRequest, SnapshotBegin, SnapshotChunk,
-            SnapshotInstall, VoteMessage,
+            Abdicate, Bootstrap, Confirm, Handover, Hello, Invite, Join, LeaseRequest, OutlookRequest,
+            PreVoteMessage, Propose, ReadIndex, Refusal, Release, SealRequest, SecretsRequest, SnapshotBegin,
+            SnapshotChunk, SnapshotInstall, VoteMessage,
         },
         route::{Gate, Route},
     },
@@ -142,6 +142,7 @@ fn router(node: Arc<Node>) -> Router {
         .merge(on::<SnapshotChunk>())
         .merge(on::<SnapshotInstall>())
         .merge(on::<SecretsRequest>())
+        .merge(on::<OutlookRequest>())
         .with_state(node)
 }
 
