@@ -9,7 +9,7 @@
     reason = "a test stops at the first surprise"
 )]
 
-use hapi_cluster_tests::{Answer, Cluster, Door, Options, document, publish_all, wait_until};
+use hapi_cluster_tests::{Answer, Cluster, Door, Options, Seen, Visitor, document, publish_all, wait_until};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -325,6 +325,93 @@ async fn where_anybody_may_read_a_token_that_is_not_good_is_refused_all_the_same
             assert_eq!(unknown, Verdict::Unauthenticated, "{}", operation.name());
         }
     }
+}
+
+/// The pages of the console, and who may see them. They stand in no description of the API. Signing in and out, which
+/// make and end what is told apart here, are tested in `console_sessions.rs`.
+const PAGES: [(&str, &str, &[&str]); 13] = [
+    ("GET", "/console", &ROLES),
+    ("GET", "/console/servers/ai.acme/a", &ROLES),
+    ("POST", "/console/moderation", &["moderator"]),
+    ("GET", "/console/seals/1", &GOVERNORS),
+    ("GET", "/console/requests", &GOVERNORS),
+    ("POST", "/console/requests/1/confirm", &["moderator"]),
+    ("POST", "/console/requests/1/reject", &["moderator"]),
+    ("GET", "/console/cluster", &GOVERNORS),
+    ("GET", "/console/audit", &GOVERNORS),
+    ("GET", "/console/sign-in", &ANYBODY),
+    ("GET", "/console/oidc/none", &ANYBODY),
+    ("GET", "/console/oidc/callback", &ANYBODY),
+    ("GET", "/console/assets/none", &ANYBODY),
+];
+
+const GOVERNORS: [&str; 3] = ["moderator", "auditor", "operator"];
+const ANYBODY: [&str; 6] = ["client", "publisher", "moderator", "auditor", "operator", "nobody"];
+
+/// What a page answers a script of whoever visits it.
+async fn visited(visitor: &Visitor, method: &str, path: &str) -> Seen {
+    let fields = [("act", "verify"), ("subject", "server/ai.acme/a"), ("reason", "r")];
+    let request = match method {
+        "POST" => visitor.form(path, &fields).header("sec-fetch-site", "same-origin"),
+        _ => visitor.request(Method::GET, path),
+    };
+    visitor.send(request.header("accept", "application/json")).await
+}
+
+/// The way back from a provider, which this test has not gone, is refused to everybody.
+fn verdict_of(seen: &Seen, path: &str) -> Verdict {
+    match (seen.status, seen.json()["code"].as_str()) {
+        (403, Some("forbidden")) if path == "/console/oidc/callback" => Verdict::Admitted,
+        (401, _) => Verdict::Unauthenticated,
+        (403, Some("forbidden")) => Verdict::Forbidden,
+        (status, _) if status < 500 => Verdict::Admitted,
+        _ => panic!("no verdict: {path}: {seen:?}"),
+    }
+}
+
+#[tokio::test]
+async fn every_page_of_the_console_opens_for_a_role_as_its_row_says_and_for_no_session_that_is_over() {
+    let options = Options::default().set("HAPI_HTTP_FAILED_AUTH_PER_MINUTE", "0");
+    let cluster = Cluster::start_with(1, options).await;
+    publish_all(&cluster.publisher(0), &[document("ai.acme/a", "1.0.0")]).await;
+    let base = cluster.node(0).http();
+    let mut visitors = vec![("nobody", "none", Visitor::new(base))];
+    let body = |role: &str| match role {
+        "client" => json!({ "role": role, "client": "c1" }),
+        "publisher" => json!({ "role": role, "namespaces": ["ai.acme"] }),
+        _ => json!({ "role": role }),
+    };
+    for role in ROLES {
+        visitors.push((role, "valid", Visitor::signed_in(base, &cluster.make_token(body(role)).await).await));
+        let revoked = cluster.make_token(body(role)).await;
+        let visitor = Visitor::signed_in(base, &revoked).await;
+        cluster.operator(0).delete(&format!("/v1/tokens/{}", id(&revoked))).await.ok();
+        visitors.push((role, "revoked", visitor));
+        let mut brief = body(role);
+        brief["expires_in"] = json!(2);
+        let brief = Visitor::signed_in(base, &cluster.make_token(brief).await).await;
+        wait_until("a token has ended", async || {
+            (visited(&brief, "GET", "/console").await.status == 401).then_some(())
+        })
+        .await;
+        visitors.push((role, "expired", brief));
+    }
+    let mut wrong = String::new();
+    for (method, path, roles) in PAGES {
+        for (role, state, visitor) in &visitors {
+            let found = verdict_of(&visited(visitor, method, path).await, path);
+            let expected = match *state {
+                _ if roles.contains(&"nobody") => Verdict::Admitted,
+                "valid" if roles.contains(role) => Verdict::Admitted,
+                "valid" => Verdict::Forbidden,
+                _ => Verdict::Unauthenticated,
+            };
+            if found != expected {
+                writeln!(wrong, "{method} {path}, {role}, {state}: {found:?}, and not {expected:?}").unwrap();
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
 }
 
 /// Whoever changes this page gives or takes a right: read the difference as what it is.

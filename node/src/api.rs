@@ -35,13 +35,20 @@ mod tokens;
 mod webhooks;
 mod well_known;
 
+pub(crate) use act_requests::ShownRequest;
 pub(crate) use audit::{ShownSubject, hex};
+pub(crate) use body::{SMALL, read as read_body};
+pub(crate) use cluster::{member_state, role};
 pub(crate) use connect::ConnectAnswer;
+pub(crate) use moderation::{ActBody, ActReply, perform};
 pub(crate) use oauth::Replays;
 pub(crate) use publish::errors;
+pub(crate) use receipt::Receipt;
+pub(crate) use rights::{Callers, console_callers};
 
 use crate::{
     auth::Authenticated,
+    console::{self, Rates},
     cursor::CursorKeys,
     events::EventStreams,
     feed::Feed,
@@ -107,6 +114,8 @@ pub(crate) struct Api {
     pub(crate) validations: Semaphore,
     /// Places for backups that are being taken here.
     pub(crate) backups: Arc<Semaphore>,
+    /// What the console shows of this node's last minutes; nothing where there is no console.
+    pub(crate) console: Option<Arc<Rates>>,
     /// Base URL that clients reach this node by.
     pub(crate) http: String,
     /// Whether requests that are part of no trace may begin one.
@@ -196,7 +205,8 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
     let description: Arc<str> = description.to_string().into();
     let describe = move || async move { json_text(description.to_string()) };
     let show_page = move || async move { docs::respond(page.to_string()) };
-    Router::new()
+    let observed = || middleware::from_fn_with_state(api.clone(), observe);
+    let interface = Router::new()
         .merge(governance)
         .nest("/v0", catalog.clone())
         .nest("/v0.1", catalog)
@@ -205,9 +215,14 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn_with_state(api.clone(), observe))
-        .layer(cors())
-        .with_state(api)
+        .layer(observed())
+        .layer(cors());
+    // Pages for browsers, which no other site may read: they have no part in what is said of origins above.
+    let pages = match api.console {
+        Some(_) => console::router(&api).layer(CatchPanicLayer::custom(panicked)).layer(observed()),
+        None => Router::new(),
+    };
+    interface.merge(pages).with_state(api)
 }
 
 /// What `/openapi.json` says.

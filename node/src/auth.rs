@@ -190,6 +190,29 @@ fn permit(caller: &Caller, right: Right) -> Result<(), Problem> {
     }
 }
 
+impl Authenticated {
+    /// The caller behind a token that came otherwise than in the header, judged like one that came in it.
+    pub(crate) async fn by(api: &Api, from: Origin, text: &str) -> Result<Self, Problem> {
+        let (caller, proof) = known(api, from, text).await?;
+        Ok(Self { caller, proof, wait: None, name: None })
+    }
+
+    /// The same caller, that waits for seals no longer than this.
+    pub(crate) fn waiting(self, wait: Duration) -> Self {
+        Self { wait: Some(wait), ..self }
+    }
+
+    /// The same caller under a name of its own for the request, if it is one that lasts for the names to be kept by.
+    pub(crate) fn naming(self, name: Arc<str>) -> Self {
+        let name = Some(name).filter(|_| matches!(self.proof, Proof::Token(_)));
+        Self { name, ..self }
+    }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
 impl FromRequestParts<Arc<Api>> for Authenticated {
     type Rejection = Problem;
 
@@ -263,19 +286,23 @@ pub(crate) fn note_use(api: &Api, credential: &Credential) {
 /// The caller behind what the header bears, and what it has shown.
 async fn bearer_of(api: &Api, parts: &Parts) -> Result<Option<(Caller, Proof)>, Problem> {
     let Some(text) = bearer_text(&parts.headers)? else { return Ok(None) };
-    let from = Origin::of(&parts.extensions);
+    known(api, Origin::of(&parts.extensions), text).await.map(Some)
+}
+
+/// The caller behind a token of any kind, and what it has shown.
+async fn known(api: &Api, from: Origin, text: &str) -> Result<(Caller, Proof), Problem> {
     if let Ok(token) = text.parse::<PresentedToken>() {
         let caller = authenticate(api, from, &Credential::Token(token.clone())).await?;
-        return Ok(Some((caller, Proof::Token(token))));
+        return Ok((caller, Proof::Token(token)));
     }
     if publisher_token::has_form(text) {
         let proof = Proof::Publisher(granted(api, from, text).await?);
         let caller = proof.caller(&api.replica.state()).ok_or_else(Problem::unauthenticated)?;
-        return Ok(Some((caller, proof)));
+        return Ok((caller, proof));
     }
     let grant = Box::pin(vouched_for(api, from, text)).await?;
     let caller = authenticate(api, from, &Credential::Oidc(grant.clone())).await?;
-    Ok(Some((caller, Proof::Oidc(grant))))
+    Ok((caller, Proof::Oidc(grant)))
 }
 
 /// What the token of an identity provider grants. A provider that this node does not know may have been made elsewhere

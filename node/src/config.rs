@@ -48,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) issuance_log: IssuanceLog,
     /// What is written to stderr, and traces.
     pub(crate) log: Log,
+    /// The pages for browsers.
+    pub(crate) console: Console,
     /// What this node fetches from others.
     pub(crate) outbound: Outbound,
     /// How publishers prove who they are without an API token.
@@ -196,6 +198,14 @@ pub(crate) struct Log {
     pub(crate) otlp_sample_ratio: f64,
 }
 
+/// The web console.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Console {
+    /// Whether this node serves it.
+    pub(crate) enabled: bool,
+}
+
 /// What this node fetches from others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -340,6 +350,7 @@ impl Default for Config {
                 // Clients that trace decide for themselves; of all others a few suffice to see what is usual.
                 otlp_sample_ratio: 0.01,
             },
+            console: Console { enabled: true },
             outbound: Outbound { allow_private: false, dns_server: None },
             publisher_auth: PublisherAuth {
                 methods: Vec::new(),

@@ -1,7 +1,7 @@
 //! Callers whom an identity provider vouches for: from the text of a token to a grant that any state can judge.
 
 use crate::{
-    oidc::{Issuer, OidcError, Origin, Verifier},
+    oidc::{Application, Issuer, OidcError, Origin, Verifier},
     outbound::Outside,
     publisher_token,
 };
@@ -34,11 +34,37 @@ pub(crate) enum IdentityError {
 pub(crate) struct Identities {
     outside: Arc<dyn Outside>,
     verifiers: Mutex<HashMap<IdentityProviderId, (u64, Arc<Verifier>)>>,
+    /// The applications by which people sign in at the console.
+    applications: Mutex<HashMap<IdentityProviderId, (u64, Arc<Application>)>>,
 }
 
 impl Identities {
     pub(crate) fn new(outside: Arc<dyn Outside>) -> Self {
-        Self { outside, verifiers: Mutex::default() }
+        Self { outside, verifiers: Mutex::default(), applications: Mutex::default() }
+    }
+
+    /// The way out, to which all that is fetched of providers goes.
+    pub(crate) fn outside(&self) -> &Arc<dyn Outside> {
+        &self.outside
+    }
+
+    /// The application at a provider by which people sign in at the console, and the entry that made its settings; nothing
+    /// if it has none.
+    pub(crate) fn application(
+        &self,
+        id: &IdentityProviderId,
+        state: &Registry,
+    ) -> Option<(u64, Arc<Application>)> {
+        let provider = state.identity_provider(id)?;
+        let client_id = provider.settings.console_client_id.clone()?;
+        let mut applications = self.applications.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = applications.get(id).filter(|(index, _)| *index == provider.index) {
+            return Some(known.clone());
+        }
+        let issuer = Issuer { audience: client_id, ..issuer(provider) };
+        let made = (provider.index, Arc::new(Application::new(issuer)));
+        applications.insert(id.clone(), made.clone());
+        Some(made)
     }
 
     /// What a token grants, by the providers that `state` knows. Whether that still counts, is judged where it is used.
@@ -194,6 +220,7 @@ mod tests {
             client_claim: "azp".into(),
             clients: vec!["*".parse().unwrap()],
             tenant,
+            console_client_id: None,
         };
         IdentityProvider { settings, index: 7 }
     }

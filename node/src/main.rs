@@ -15,6 +15,7 @@ mod cli;
 mod clock;
 mod clock_source;
 mod config;
+mod console;
 mod cursor;
 mod disk;
 mod entries;

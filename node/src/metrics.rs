@@ -159,6 +159,14 @@ impl Metrics {
         self.decisions.with_label_values(&[code]).inc();
     }
 
+    /// How many connects were answered with a descriptor, and how many otherwise.
+    pub(crate) fn decided(&self) -> (u64, u64) {
+        let counted = |code: &str| self.decisions.with_label_values(&[code]).get();
+        let all: u64 = DECISIONS.iter().map(|code| counted(code)).sum();
+        let issued = counted("ok");
+        (issued, all.saturating_sub(issued))
+    }
+
     pub(crate) fn handover(&self, result: &str) {
         self.handovers.with_label_values(&[result]).inc();
     }

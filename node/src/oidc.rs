@@ -3,7 +3,10 @@
 //! What a token's claims are worth is for others to say: for publishers [`crate::publisher_auth`], for callers
 //! [`crate::identity`].
 
+mod code_flow;
 mod keys;
+
+pub(crate) use code_flow::{Application, Sent};
 
 use crate::outbound::Outside;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};

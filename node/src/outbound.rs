@@ -12,7 +12,7 @@ pub(crate) use names::NamesError;
 
 use crate::config;
 use async_trait::async_trait;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use names::Names;
 use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
 use url::{Host, Url};
@@ -38,6 +38,8 @@ pub(crate) trait Outside: Send + Sync {
 pub(crate) struct Ask {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
+    /// A form that is sent there, encoded; without one it is only asked for.
+    pub(crate) form: Option<String>,
     /// A larger body is an error.
     pub(crate) most_bytes: usize,
 }
@@ -175,7 +177,15 @@ impl Outbound {
 
     async fn exchange(&self, ask: Ask) -> Result<Fetched, OutboundError> {
         let failed = |error: reqwest::Error| self.failed(&error);
-        let request = self.http.get(ask.url).headers(ask.headers).timeout(self.patience);
+        let request = match ask.form {
+            None => self.http.get(ask.url),
+            Some(form) => self
+                .http
+                .post(ask.url)
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(form),
+        };
+        let request = request.headers(ask.headers).timeout(self.patience);
         let mut answer = request.send().await.map_err(failed)?;
         if answer.content_length().is_some_and(|length| length > ask.most_bytes as u64) {
             return Err(OutboundError::TooLarge(ask.most_bytes));

@@ -150,6 +150,21 @@ impl Problem {
         Self { index: Some(index), ..self }
     }
 
+    /// The HTTP status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// A sentence for people.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The index whose seal is to be followed, if that is all that is missing.
+    pub(crate) fn seal(&self) -> Option<u64> {
+        self.seal
+    }
+
     /// The machine code, for metrics.
     pub(crate) fn code(&self) -> &'static str {
         self.code

@@ -6,6 +6,7 @@ use crate::{
     clock::SystemEnvironment,
     clock_source::{self, ClockSource, ClockTrust},
     config::Config,
+    console::Rates,
     disk::Disk,
     events::EventStreams,
     faults,
@@ -144,6 +145,10 @@ pub(crate) async fn run(
     let token_uses = Arc::new(TokenUses::default());
     tasks.spawn(tell_token_uses(token_uses.clone(), replica.clone()));
     tasks.spawn(lifting::keep(replica.clone()));
+    let console = config.console.enabled.then(|| Arc::new(Rates::default()));
+    if let Some(rates) = &console {
+        tasks.spawn(rates.clone().keep(metrics.clone()));
+    }
     let api = Arc::new(Api {
         desk,
         feed: feed.clone(),
@@ -160,6 +165,7 @@ pub(crate) async fn run(
         rankings: Rankings::default(),
         validations: Semaphore::new(VALIDATIONS),
         backups: Arc::new(Semaphore::new(BACKUPS)),
+        console,
         http: http.clone(),
         exports_traces: traces.is_some(),
         caught_up: AtomicBool::new(false),

@@ -146,6 +146,12 @@ impl Registry {
         })
     }
 
+    /// The records below the index `before`, the newest first.
+    pub fn audit_before(&self, before: u64) -> impl Iterator<Item = &Chained> {
+        let place = self.audit_place(before.saturating_sub(1));
+        self.audit.focus().narrow(..place).into_iter().rev()
+    }
+
     /// The chain, oldest first.
     pub fn audit_records(&self) -> impl Iterator<Item = &AuditRecord> {
         self.audit.iter().map(|chained| &*chained.record)

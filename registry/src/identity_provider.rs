@@ -77,6 +77,9 @@ pub struct ProviderSettings {
     pub clients: Vec<Glob>,
     /// Which tenant they must belong to; without it, any or none.
     pub tenant: Option<TenantRule>,
+    /// The id of the application there by which people sign in at the console; without it, none do. A public client: it has
+    /// no secret, which would stand in the log.
+    pub console_client_id: Option<String>,
 }
 
 impl ProviderSettings {
@@ -84,7 +87,8 @@ impl ProviderSettings {
         let wrong = |text: String| Err(Rejection::Invalid(text));
         let texts = [&self.issuer, &self.audience, &self.client_claim];
         let of_rules = self.roles.iter().flat_map(|rule| [&rule.claim, &rule.value]);
-        let mut texts = texts.into_iter().chain(of_rules).chain(&self.jwks_url);
+        let mut texts =
+            texts.into_iter().chain(of_rules).chain(&self.jwks_url).chain(&self.console_client_id);
         if texts.any(|text| text.is_empty() || text.len() > MAX_TEXT) {
             return wrong(format!(
                 "URLs, audience, and names and values of claims have 1 to {MAX_TEXT} bytes"

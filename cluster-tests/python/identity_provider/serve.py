@@ -4,7 +4,8 @@
 
 What is real: its OpenID configuration, its key set, the log-in of people and the tokens that it signs. What is set up
 here is what an administrator would: an application that the registry's audience stands for, people, and groups.
-Tokens are good for LIFE seconds (default 300).
+Tokens are good for LIFE seconds (default 300). With CALLBACK there is a public application `hapi-console` too, whose
+people come back there.
 """
 
 import json
@@ -12,7 +13,8 @@ import logging
 import os
 import sys
 from pathlib import Path
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from canaille import create_app
 from canaille.app import models
@@ -29,6 +31,12 @@ PEOPLE = {
     "audrey": ["auditors"],
     "nobody": ["guests"],
 }
+
+
+class Server(ThreadingMixIn, WSGIServer):
+    """Browsers open connections on which they ask for nothing yet: they must not keep others waiting."""
+
+    daemon_threads = True
 
 
 class Quiet(WSGIRequestHandler):
@@ -50,22 +58,23 @@ def configuration(port: int, keys: list[dict]) -> dict:
         "SECRET_KEY": "of no worth outside of a test",
         "SERVER_NAME": f"127.0.0.1:{port}",
         "PREFERRED_URL_SCHEME": "http",
-        "OAUTH2_TOKEN_EXPIRES_IN": {"password": life},
+        "OAUTH2_TOKEN_EXPIRES_IN": {"password": life, "authorization_code": life},
         "CANAILLE": {"DATABASE": "memory", "JAVASCRIPT": False},
         "CANAILLE_OIDC": {"ACTIVE_JWKS": keys[:1], "INACTIVE_JWKS": keys[1:]},
     }
 
 
-def application(client_id: str) -> None:
+def application(client_id: str, callback: str | None = None) -> models.Client:
+    """One that logs people in itself, or one without a secret that sends them here, to come back to `callback`."""
     client = models.Client(
         client_id=client_id,
-        client_secret=PASSWORD,
+        client_secret="" if callback else PASSWORD,
         client_name=client_id,
         client_uri=f"https://{client_id}.example",
-        redirect_uris=[f"https://{client_id}.example/back"],
-        grant_types=["password"],
+        redirect_uris=[callback or f"https://{client_id}.example/back"],
+        grant_types=["authorization_code" if callback else "password"],
         response_types=["code"],
-        token_endpoint_auth_method="client_secret_basic",
+        token_endpoint_auth_method="none" if callback else "client_secret_basic",
         scope=["openid", "profile", "groups"],
         id_token_signed_response_alg="RS256",
     )
@@ -73,6 +82,7 @@ def application(client_id: str) -> None:
     # Its own tokens are for itself: the audience is the application's id.
     client.audience = [client]
     Backend.instance.save(client)
+    return client
 
 
 def people() -> None:
@@ -94,10 +104,15 @@ def main() -> None:
     logging.disable(logging.WARNING)
     app = create_app(configuration(port, keys))
     with app.app_context(), Backend.instance.session():
-        application("hapi-registry")
+        registry = application("hapi-registry")
         application("another-service")
+        if callback := os.environ.get("CALLBACK"):
+            console = application("hapi-console", callback)
+            # Its tokens are for the registry too.
+            console.audience = [console, registry]
+            Backend.instance.save(console)
         people()
-    server = make_server("127.0.0.1", port, app, handler_class=Quiet)
+    server = make_server("127.0.0.1", port, app, server_class=Server, handler_class=Quiet)
     print(f"listening at http://127.0.0.1:{port}", flush=True)
     server.serve_forever()
 

@@ -20,23 +20,23 @@ use utoipa::ToSchema;
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ShownRequest {
     /// By which it is confirmed: the index of the entry that asked for it.
-    id: u64,
-    act: &'static str,
+    pub(crate) id: u64,
+    pub(crate) act: &'static str,
     /// As `server/ai.acme/payments`, or with the glob that was named.
-    subject: String,
+    pub(crate) subject: String,
     /// To how many subjects it would be done: those that fitted the glob then.
-    subjects: usize,
-    reason: String,
+    pub(crate) subjects: usize,
+    pub(crate) reason: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    case: Option<String>,
+    pub(crate) case: Option<String>,
     /// When the suspension would lift itself.
     #[serde(skip_serializing_if = "Option::is_none")]
-    ends_at: Option<String>,
+    pub(crate) ends_at: Option<String>,
     /// Who asked for it.
-    by: String,
-    at: String,
+    pub(crate) by: String,
+    pub(crate) at: String,
     /// From when on it cannot be confirmed any more.
-    expires_at: String,
+    pub(crate) expires_at: String,
 }
 
 impl ShownRequest {

@@ -413,25 +413,29 @@ fn shown(checkpoint: &Checkpoint) -> ShownCheckpoint {
 }
 
 fn shape(member: &MemberStatus, secrets: Option<&SecretsInForce>, state: &Registry) -> ShownMember {
-    let on_roster = state.member(member.id).map(|member| member.state);
     ShownMember {
         id: member.id.to_string(),
         http: member.record.http.clone(),
         peer: member.record.peer.clone(),
         role: if member.is_voter { "voter" } else { "learner" },
-        state: match on_roster {
-            Some(MemberState::Active) if !state.is_active_member(member.id) => "suspended",
-            Some(MemberState::Active) => "active",
-            Some(MemberState::Draining) => "draining",
-            None => "absent",
-        },
+        state: member_state(state, member.id),
         lag: member.lag,
         version: member.record.version.clone(),
         secrets: secrets.map(ShownSecrets::from),
     }
 }
 
-fn role(role: Role) -> &'static str {
+/// How a node stands on the roster of those that issue.
+pub(crate) fn member_state(state: &Registry, node: NodeId) -> &'static str {
+    match state.member(node).map(|member| member.state) {
+        Some(MemberState::Active) if !state.is_active_member(node) => "suspended",
+        Some(MemberState::Active) => "active",
+        Some(MemberState::Draining) => "draining",
+        None => "absent",
+    }
+}
+
+pub(crate) fn role(role: Role) -> &'static str {
     match role {
         Role::Leader => "leader",
         Role::Follower => "follower",

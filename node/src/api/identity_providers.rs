@@ -49,6 +49,10 @@ pub(crate) struct ProviderBody {
     /// The claim that must hold the client's tenant instead, or a JSON pointer to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant_claim: Option<String>,
+    /// The id of the application there by which people sign in at the web console: a public client with PKCE, whose redirect
+    /// URI is `/console/oidc/callback` of this registry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    console_client_id: Option<String>,
 }
 
 /// What a claim makes of whoever has it.
@@ -175,6 +179,7 @@ impl ProviderBody {
             client_claim: self.client_claim,
             clients: globs("clients", &self.clients)?,
             tenant,
+            console_client_id: self.console_client_id,
         })
     }
 }
@@ -233,6 +238,7 @@ fn shape(id: &IdentityProviderId, provider: &IdentityProvider) -> ShownProvider 
         clients: texts(&settings.clients),
         tenant,
         tenant_claim,
+        console_client_id: settings.console_client_id.clone(),
     };
     ShownProvider { id: id.to_string(), settings, index: provider.index }
 }

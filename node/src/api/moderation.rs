@@ -73,7 +73,7 @@ pub(crate) struct SubjectBody {
 pub(crate) struct ActAnswer {
     #[serde(flatten)]
     #[schema(inline)]
-    receipt: Receipt,
+    pub(crate) receipt: Receipt,
     /// Present if nothing was done, and all of this is what would come of it on the state at `index`.
     #[serde(skip_serializing_if = "Option::is_none")]
     dry_run: Option<DryRun>,
@@ -102,7 +102,7 @@ pub(crate) struct Asked {
     /// A sentence for people.
     detail: String,
     /// The index of the entry.
-    index: u64,
+    pub(crate) index: u64,
     request: ShownRequest,
 }
 
@@ -140,13 +140,18 @@ pub(crate) async fn act(
     caller: Authenticated,
     Json(body): Json<ActBody>,
 ) -> Result<ActReply, Problem> {
+    perform(&api, &caller, body).await
+}
+
+/// Does the act in the caller's name, or says what would come of it.
+pub(crate) async fn perform(api: &Api, caller: &Authenticated, body: ActBody) -> Result<ActReply, Problem> {
     caller.require(Right::Moderate)?;
     let dry_run = body.dry_run;
     let command = command(body.order()?);
     if dry_run {
-        return rehearse(&api, &caller, command).await.map(ActReply::Done);
+        return rehearse(api, caller, command).await.map(ActReply::Done);
     }
-    let written = api.write(&caller, command).await?;
+    let written = api.write(caller, command).await?;
     let (state, index) = (api.replica.state(), entry_of(&written));
     Ok(match state.act_request(index) {
         Some(request) => ActReply::Asked(Asked::new(index, request)),
@@ -204,6 +209,19 @@ impl ActAnswer {
 }
 
 impl ActBody {
+    /// An act on one subject, named as `server/ai.acme/payments`.
+    pub(crate) fn on_one(act: &str, subject: &str, reason: &str) -> Result<Self, Problem> {
+        let (kind, id) = split_subject(subject)?;
+        let subject = TargetBody { kind: kind.into(), id: Some(id.into()), glob: None };
+        let (act, reason) = (act.into(), reason.into());
+        Ok(Self { act, subject, reason, case: None, expires_at: None, dry_run: false })
+    }
+
+    /// With the moderator's own reference, and an end by which it lifts itself.
+    pub(crate) fn with(self, case: Option<String>, expires_at: Option<String>) -> Self {
+        Self { case, expires_at, ..self }
+    }
+
     fn order(self) -> Result<Order, Problem> {
         let act = self.act.parse().map_err(Problem::invalid)?;
         let target = self.subject.parse().map_err(Problem::invalid)?;
@@ -342,10 +360,14 @@ impl Records {
 }
 
 fn parse_subject(text: &str) -> Result<Subject, Problem> {
-    let (kind, id) = text.split_once('/').ok_or_else(|| {
-        Problem::invalid(format!("`{text}` is no subject: write KIND/ID, as server/ai.acme/payments"))
-    })?;
+    let (kind, id) = split_subject(text)?;
     Subject::parse(kind, id).map_err(Problem::invalid)
+}
+
+fn split_subject(text: &str) -> Result<(&str, &str), Problem> {
+    text.split_once('/').ok_or_else(|| {
+        Problem::invalid(format!("`{text}` is no subject: write KIND/ID, as server/ai.acme/payments"))
+    })
 }
 
 fn shape(subject: &Subject, record: &Moderation) -> Record {

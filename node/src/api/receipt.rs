@@ -25,11 +25,11 @@ pub(crate) struct Receipt {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ShownCover {
     /// The node's id, 16 hexadecimal digits.
-    node: String,
+    pub(crate) node: String,
     /// `confirmed` or `lease_expired`.
-    cover: &'static str,
+    pub(crate) cover: &'static str,
     /// Milliseconds from the commit.
-    ms: u64,
+    pub(crate) ms: u64,
 }
 
 impl Receipt {

@@ -8,8 +8,8 @@ use hapi_registry_state::{Right, Role};
 use serde_json::{Value, json};
 
 /// Who may call an operation.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Callers {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Callers {
     /// Anybody: what it holds is no secret, or it takes proofs of its own instead of a token.
     Anyone,
     /// Whoever has the right.
@@ -106,6 +106,31 @@ const ROWS: &[Row] = &[
     ("get", "/metrics", Anyone),
 ];
 
+/// The pages of the console, which are no operations of the API and stand in no description of it. Here the table does
+/// not only say who may: the console's gate lets nobody through to a page but by its row.
+const CONSOLE: &[Row] = &[
+    ("get", "/console", Readers),
+    ("get", "/console/servers/{namespace}/{name}", Readers),
+    ("post", "/console/moderation", With(Moderate)),
+    ("get", "/console/seals/{index}", With(ReadGovernance)),
+    ("get", "/console/requests", With(ReadGovernance)),
+    ("post", "/console/requests/{id}/confirm", With(Moderate)),
+    ("post", "/console/requests/{id}/reject", With(Moderate)),
+    ("get", "/console/cluster", With(ReadGovernance)),
+    ("get", "/console/audit", With(ReadGovernance)),
+    ("get", "/console/sign-in", Anyone),
+    ("post", "/console/sign-in", Anyone),
+    ("post", "/console/sign-out", Anyone),
+    ("get", "/console/oidc/{provider}", Anyone),
+    ("get", "/console/oidc/callback", Anyone),
+    ("get", "/console/assets/{file}", Anyone),
+];
+
+/// Who may see a page of the console; `None` for one that has no row, which nobody may.
+pub(crate) fn console_callers(method: &str, path: &str) -> Option<Callers> {
+    CONSOLE.iter().find(|row| (row.0, row.1) == (method, path)).map(|row| row.2)
+}
+
 /// Who may call the operation; `None` for one that has no row, or more than one.
 pub(super) fn callers(method: &str, path: &str) -> Option<Callers> {
     let mut rows = ROWS.iter().filter(|row| (row.0, row.1) == (method, path));
@@ -140,6 +165,15 @@ mod tests {
     use super::*;
     use crate::api::described;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn every_page_of_the_console_has_one_row_and_every_row_a_page() {
+        let mut rows: Vec<_> = CONSOLE.iter().map(|(method, path, _)| (*method, *path)).collect();
+        let mut pages = crate::console::pages();
+        rows.sort_unstable();
+        pages.sort_unstable();
+        assert_eq!(rows, pages);
+    }
 
     #[test]
     fn every_operation_has_one_row_and_every_row_an_operation() {

@@ -283,6 +283,7 @@ pub(crate) const KEYS: &[Key] = &[
         value: "0..1",
         help: "The part of the requests without a `traceparent` that begin a trace; others go by their sender",
     },
+    switch("console.enabled", "console-enabled", "Serve the web console at /console"),
     switch(
         "outbound.allow_private",
         "outbound-allow-private",

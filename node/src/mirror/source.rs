@@ -162,8 +162,12 @@ impl Source {
     }
 
     async fn ask(&self, question: &Question) -> Result<Page, SourceError> {
-        let ask =
-            Ask { url: self.page_url(question), headers: HeaderMap::new(), most_bytes: self.bounds.bytes };
+        let ask = Ask {
+            url: self.page_url(question),
+            headers: HeaderMap::new(),
+            form: None,
+            most_bytes: self.bounds.bytes,
+        };
         let found = self.outbound.fetch(ask).await.map_err(|error| self.broken(error))?;
         let Fetched { status, headers, body } = found;
         if status.is_redirection() {

@@ -206,9 +206,19 @@ pub(super) fn name(algorithm: Algorithm) -> &'static str {
 }
 
 async fn json<T: DeserializeOwned>(outside: &dyn Outside, url: &str) -> Result<T, OutboundError> {
+    sent(outside, url, None).await
+}
+
+/// The JSON that answers a form, or a question without one.
+pub(super) async fn sent<T: DeserializeOwned>(
+    outside: &dyn Outside,
+    url: &str,
+    form: Option<String>,
+) -> Result<T, OutboundError> {
     let ask = Ask {
         url: Url::parse(url).map_err(|_| OutboundError::NoHost(url.to_owned()))?,
         headers: HeaderMap::new(),
+        form,
         most_bytes: DOCUMENT_BYTES,
     };
     let found = outside.fetch(ask).await?;

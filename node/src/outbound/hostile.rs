@@ -11,6 +11,7 @@ use crate::{
     health::{self, Seen},
     identity::Identities,
     mirror::{Bounds, Question, Source},
+    oidc::Sent,
     publisher_auth::{Method, OidcIssuer, OidcRule, Place, PublisherAuth},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -245,7 +246,11 @@ impl Outside for Watched {
     async fn fetch(&self, ask: Ask) -> Result<Fetched, OutboundError> {
         let metadata = format!("{ISSUER}/.well-known/openid-configuration");
         if let Some(url) = self.leads_to.as_ref().filter(|_| ask.url.as_str() == metadata) {
-            let body = json!({ "issuer": ISSUER, "jwks_uri": url }).to_string().into_bytes();
+            let endpoints = json!({
+                "issuer": ISSUER, "jwks_uri": url,
+                "authorization_endpoint": ISSUER, "token_endpoint": url,
+            });
+            let body = endpoints.to_string().into_bytes();
             return Ok(Fetched { status: StatusCode::OK, headers: HeaderMap::new(), body });
         }
         let found = self.outbound.fetch(ask).await;
@@ -342,6 +347,7 @@ fn believing(issuer: &str, jwks_url: Option<&str>) -> Registry {
         client_claim: "azp".into(),
         clients: Vec::new(),
         tenant: None,
+        console_client_id: Some("console".into()),
     };
     let mut registry = Registry::default();
     registry.apply(1, &Entry::new(NOW, Principal::ClusterSecret, Command::Bootstrap(operator)));
@@ -355,6 +361,21 @@ async fn by_caller(outbound: Outbound, issuer: &str, jwks_url: Option<&str>) -> 
     let now = Reading { boot: Duration::from_secs(1_000), raw: Duration::from_secs(1_000), wall: NOW };
     let identities = Identities::new(watched.clone());
     let refusal = identities.grant(&token_of(issuer), &believing(issuer, jwks_url), &now).await.unwrap_err();
+    let said = watched.said.lock().unwrap();
+    if said.is_empty() { refusal.to_string() } else { said.join("; ") }
+}
+
+/// Somebody signs in at the console: the provider is asked where to, and then what a code is worth.
+async fn by_console(outbound: Outbound, issuer: &str, leads_to: Option<&str>) -> String {
+    let leads_to = leads_to.map(str::to_owned);
+    let watched = Arc::new(Watched { outbound, leads_to, said: Mutex::default() });
+    let now = Reading { boot: Duration::from_secs(1_000), raw: Duration::from_secs(1_000), wall: NOW };
+    let identities = Identities::new(watched.clone());
+    let corp = "corp".parse().unwrap();
+    let (_, application) = identities.application(&corp, &believing(issuer, None)).unwrap();
+    let sent =
+        Sent { redirect_uri: "https://registry.example/back", state: "s", nonce: "n", code_verifier: "v" };
+    let refusal = application.redeem(identities.outside(), "code", sent, &now).await.unwrap_err();
     let said = watched.said.lock().unwrap();
     if said.is_empty() { refusal.to_string() } else { said.join("; ") }
 }
@@ -389,6 +410,8 @@ const FEATURES: &[(&str, Reach)] = &[
     ("the health gate", |outbound, url| Box::pin(by_health_gate(outbound, url))),
     ("the keys of a caller's provider", |outbound, url| Box::pin(by_caller(outbound, ISSUER, Some(url)))),
     ("a caller's provider", |outbound, url| Box::pin(by_caller(outbound, url, None))),
+    ("a provider by which people sign in", |outbound, url| Box::pin(by_console(outbound, url, None))),
+    ("where such a provider takes codes", |outbound, url| Box::pin(by_console(outbound, ISSUER, Some(url)))),
     ("a proof over http", |outbound, url| Box::pin(by_domain(outbound, url, Place::Http))),
     ("a proof over dns", |outbound, url| Box::pin(by_domain(outbound, url, Place::Dns))),
     ("an identity provider's keys", |outbound, url| Box::pin(by_issuer(outbound, url, Some(url)))),

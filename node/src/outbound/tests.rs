@@ -27,7 +27,7 @@ pub(super) async fn server_at(address: &str, name: &'static str) -> SocketAddr {
 }
 
 pub(super) async fn fetch(outbound: &Outbound, url: &str) -> Result<Fetched, OutboundError> {
-    let ask = Ask { url: url.parse().unwrap(), headers: HeaderMap::new(), most_bytes: 4_096 };
+    let ask = Ask { url: url.parse().unwrap(), headers: HeaderMap::new(), form: None, most_bytes: 4_096 };
     outbound.fetch(ask).await
 }
 

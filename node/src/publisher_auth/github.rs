@@ -125,7 +125,7 @@ async fn organisations(
 async fn get(url: &str, headers: &HeaderMap, outside: &dyn Outside) -> Result<Fetched, Refusal> {
     let unavailable = |error: &dyn std::fmt::Display| Refusal::Unavailable(format!("GitHub: {error}"));
     let url = url.parse().map_err(|error| unavailable(&error))?;
-    let ask = Ask { url, headers: headers.clone(), most_bytes: PAGE_BYTES };
+    let ask = Ask { url, headers: headers.clone(), form: None, most_bytes: PAGE_BYTES };
     outside.fetch(ask).await.map_err(|error| unavailable(&error))
 }
 

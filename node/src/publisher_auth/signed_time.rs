@@ -113,7 +113,7 @@ async fn file(outside: &dyn Outside, domain: &Domain) -> Result<Vec<String>, Out
     let url = format!("https://{}/.well-known/mcp-registry-auth", domain.as_str());
     let url = url.parse().map_err(|_| OutboundError::NoHost(url))?;
     let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("text/plain"))]);
-    let found = outside.fetch(Ask { url, headers, most_bytes: FILE_BYTES }).await?;
+    let found = outside.fetch(Ask { url, headers, form: None, most_bytes: FILE_BYTES }).await?;
     if found.status != StatusCode::OK {
         return Err(OutboundError::Exchange(format!("it answers {}", found.status)));
     }

@@ -145,6 +145,7 @@ pub(crate) fn settings(claim: &str, tenant: Option<TenantRule>) -> ProviderSetti
         client_claim: "client_id".into(),
         clients: vec!["c*".parse().unwrap()],
         tenant,
+        console_client_id: None,
     }
 }
 

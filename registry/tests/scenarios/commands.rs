@@ -95,6 +95,7 @@ fn provider(line: &mut Line) -> Command {
         client_claim: "client_id".into(),
         clients: parse_all(line.list("clients").unwrap_or_default()),
         tenant: fixed.or_else(|| line.option("tenant-claim").map(TenantRule::Claim)),
+        console_client_id: None,
     };
     Command::PutIdentityProvider { id, settings }
 }
