@@ -86,7 +86,7 @@ fn dialog(visit: &Visit, act: Act, name: &ServerName, versions: &[Listed], page:
                         }
                     }
                 }
-                p.notice.bad role="alert" data-trouble hidden {}
+                p.notice.bad.sentence role="alert" data-trouble hidden {}
                 div.row {
                     button.danger[is_stern(act)] type="submit" { (title) }
                     a.button.plain href=(page) data-close role="button" { "Cancel" }

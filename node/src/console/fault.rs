@@ -51,7 +51,7 @@ pub(super) fn told(manner: &Manner, visit: Option<&Visit>, problem: Problem) -> 
         let main = html! {
             div.notice.bad role="alert" {
                 h1 { (title) }
-                p { (problem.detail()) }
+                p.sentence { (problem.detail()) }
                 p.quiet { "Code " code { (problem.code()) } @if let Some(seconds) = retry_after {
                     ". Try again in " (seconds) " s"
                 } }

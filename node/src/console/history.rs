@@ -51,7 +51,7 @@ fn row(chained: &Chained) -> Markup {
             td { (layout::instant(record.at)) }
             td { (record.act) }
             td { (layout::badge(kind, &record.outcome)) }
-            td.wide {
+            td.wide.subject {
                 (subject(&record.subject))
                 @if !record.subjects.is_empty() { " " span.quiet { "(" (record.subjects.len()) ")" } }
             }
