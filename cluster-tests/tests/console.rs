@@ -7,7 +7,7 @@
 )]
 
 use hapi_cluster_tests::{
-    Browser, Cluster, Door, Options, Program, document, free_port, in_repository, keys, publish_all,
+    Browser, Cluster, Door, Options, Program, Visitor, document, free_port, in_repository, keys, publish_all,
     python_for, python_script, wait_until,
 };
 use serde_json::{Value, json};
@@ -378,6 +378,32 @@ fn settings(issuer: &str) -> Value {
     })
 }
 
+/// A way back that did not begin in this browser, or brings a code that is worth nothing, signs nobody in.
+async fn refuse_other_ways_back(cluster: &Cluster) {
+    let mut visitor = Visitor::new(cluster.node(0).http());
+    let begun = visitor.get("/console/oidc/corp?next=//evil.example").await;
+    assert_eq!(begun.status, 303, "{}", begun.text);
+    let asked = begun.header("location").to_owned();
+    for part in ["response_type=code", "client_id=hapi-console", "code_challenge_method=S256", "nonce="] {
+        assert!(asked.contains(part), "{part}: {asked}");
+    }
+    assert!(!asked.contains("evil") && !asked.contains("secret"), "{asked}");
+    let cookie = begun.cookies()[0].to_owned();
+    assert!(begun.header("set-cookie").contains("HttpOnly; SameSite=Lax"), "{begun:?}");
+    let state = asked.split("&state=").nth(1).unwrap().split('&').next().unwrap().to_owned();
+    let back = |state: &str| format!("/console/oidc/callback?state={state}&code=made-up");
+    assert_eq!(visitor.get(&back(&state)).await.status, 403, "without the cookie");
+    visitor.cookie = cookie;
+    let of_another = visitor.get(&back(&"0".repeat(32))).await;
+    assert!(of_another.status == 403 && of_another.text.contains("did not begin in this browser"));
+    let worthless = visitor.get(&back(&state)).await;
+    assert!(worthless.text.contains("has not confirmed this sign-in"), "{}", worthless.text);
+    assert_eq!((worthless.status, worthless.cookies().len()), (403, 0));
+    // What is kept for the way is no session.
+    visitor.cookie = visitor.cookie.replace("hapi-console-sign-in=", "hapi-console=");
+    assert_eq!(visitor.get("/console/audit").await.status, 303);
+}
+
 #[tokio::test]
 async fn whoever_a_provider_knows_signs_in_with_its_account() {
     let Some(browser) = Browser::start().await else { return };
@@ -387,6 +413,7 @@ async fn whoever_a_provider_knows_signs_in_with_its_account() {
     let base = format!("http://localhost:{port}");
     let Some((_program, issuer)) = provider(&cluster, &base).await else { return };
     cluster.operator(0).put("/v1/identity-providers/corp", &settings(&issuer)).await.ok();
+    refuse_other_ways_back(&cluster).await;
     browser.look(DESKTOP, false, false).await;
     browser.open(&format!("{base}/console/audit")).await;
     browser.see(".choices", "Continue with corp").await;
