@@ -11,55 +11,74 @@ const CHUNK_BITS: u32 = 9;
 /// The servers in which a word stands, by their numbers in the index, each with its place there.
 #[derive(Clone, Debug)]
 pub(super) enum Postings {
-    /// Of one chunk.
-    Few(Arc<[Posting]>),
+    /// Of one chunk, with the upper bits of its servers' numbers.
+    Few(u32, Arc<[Posting]>),
     /// By the upper bits of the servers' numbers.
     Many(OrdMap<u32, Arc<[Posting]>>),
 }
 
-type Posting = (u32, Place);
+/// The lower bits of a server's number, and behind them its place: there is one for each word of each server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Posting(u32);
+
+impl Posting {
+    fn new(server: u32, place: Place) -> Self {
+        Self(lower(server) << 16 | u32::from(place.bits()))
+    }
+
+    fn lower(self) -> u32 {
+        self.0 >> 16
+    }
+
+    fn place(self) -> Place {
+        Place::of_bits(self.0 as u16)
+    }
+}
+
+/// What tells a server from the others of its chunk.
+fn lower(server: u32) -> u32 {
+    server & ((1 << CHUNK_BITS) - 1)
+}
 
 impl Default for Postings {
     fn default() -> Self {
-        Self::Few([].into())
+        Self::Few(0, [].into())
     }
 }
 
 impl Postings {
     pub(super) fn len(&self) -> usize {
-        self.chunks().map(|chunk| chunk.len()).sum()
+        self.chunks().map(|(_, chunk)| chunk.len()).sum()
     }
 
-    fn chunks(&self) -> impl Iterator<Item = &Arc<[Posting]>> {
+    fn chunks(&self) -> impl Iterator<Item = (u32, &Arc<[Posting]>)> {
         let (few, many) = match self {
-            Self::Few(few) => (Some(few), None),
-            Self::Many(many) => (None, Some(many.values())),
+            Self::Few(key, few) => (Some((*key, few)), None),
+            Self::Many(many) => (None, Some(many.iter().map(|(key, chunk)| (*key, chunk)))),
         };
         few.into_iter().chain(many.into_iter().flatten())
     }
 
     pub(super) fn insert(&mut self, server: u32, place: Place) {
-        self.change(server, |chunk| match chunk.binary_search_by_key(&server, |posting| posting.0) {
-            Ok(at) => chunk[at].1 = place,
-            Err(at) => chunk.insert(at, (server, place)),
+        let posting = Posting::new(server, place);
+        self.change(server, |chunk| match chunk.binary_search_by_key(&posting.lower(), |it| it.lower()) {
+            Ok(at) => chunk[at] = posting,
+            Err(at) => chunk.insert(at, posting),
         });
     }
 
     pub(super) fn remove(&mut self, server: u32) {
-        self.change(server, |chunk| chunk.retain(|posting| posting.0 != server));
+        self.change(server, |chunk| chunk.retain(|posting| posting.lower() != lower(server)));
     }
 
     fn change(&mut self, server: u32, change: impl FnOnce(&mut Vec<Posting>)) {
         let key = server >> CHUNK_BITS;
-        if let Self::Few(few) = self {
-            let spans = few.first().is_some_and(|first| first.0 >> CHUNK_BITS != key);
-            if !spans {
-                *few = changed(few, change);
+        if let Self::Few(only, few) = self {
+            if few.is_empty() || *only == key {
+                *self = Self::Few(key, changed(few, change));
                 return;
             }
-            *self = Self::Many(
-                few.first().map(|first| (first.0 >> CHUNK_BITS, few.clone())).into_iter().collect(),
-            );
+            *self = Self::Many([(*only, few.clone())].into_iter().collect());
         }
         let Self::Many(many) = self else { return };
         let chunk = changed(many.get(&key).map_or(&[], |chunk| chunk), change);
@@ -72,7 +91,9 @@ impl Postings {
 
     /// Calls `each` for every server, in the order of their numbers.
     pub(super) fn for_each(&self, mut each: impl FnMut(u32, Place)) {
-        self.chunks().flat_map(|chunk| chunk.iter()).for_each(|(server, place)| each(*server, *place));
+        for (key, chunk) in self.chunks() {
+            chunk.iter().for_each(|posting| each(key << CHUNK_BITS | posting.lower(), posting.place()));
+        }
     }
 }
 
@@ -120,6 +141,6 @@ mod tests {
         postings.remove(7);
         assert_eq!(postings.len(), 0);
         postings.insert(70_000, Place::default());
-        assert!(matches!(postings, Postings::Few(_)));
+        assert!(matches!(postings, Postings::Few(..)));
     }
 }

@@ -69,6 +69,14 @@ impl Place {
     /// In the description.
     pub(super) const DESCRIPTION: u16 = 16;
 
+    pub(super) fn bits(self) -> u16 {
+        self.0
+    }
+
+    pub(super) fn of_bits(bits: u16) -> Self {
+        Self(bits)
+    }
+
     pub(super) fn is(self, place: u16) -> bool {
         self.0 & place != 0
     }

@@ -38,7 +38,11 @@ pub(super) fn text(folder: &Folder, plan: &Plan) -> Result<String, Failure> {
         .into_iter()
         .map(|step| format!("{}\n  $ {}\n    # → {}\n\n", step.about, step.line, step.expect));
     let (urls, root) = (plan.urls().join("  "), folder.root().display());
-    let head = format!("\nThe cluster is ready: {urls}\nLogs and data are in {root}. Ctrl-C stops it.");
+    let console =
+        plan.urls().first().map(|url| format!("The console, for whoever has a token: {url}/console\n"));
+    let console = console.unwrap_or_default();
+    let head =
+        format!("\nThe cluster is ready: {urls}\n{console}Logs and data are in {root}. Ctrl-C stops it.");
     let joining = match plan.nodes.len() - usize::from(plan.formed_by) {
         0 => String::new(),
         later => {
