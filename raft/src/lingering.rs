@@ -14,12 +14,16 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     net::TcpStream,
     runtime::Handle,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
-/// How long, and up to how many bytes, what still comes is read and forgotten.
+/// How long what still comes is read and forgotten.
 const PATIENCE: Duration = Duration::from_secs(2);
-const MOST_BYTES: usize = 64 << 20;
+
+/// So much is read at once, and then nothing for a while: 12 MiB a second, which is enough for who is nearly done, and no
+/// work worth the name for who sends without end.
+const PIECE: usize = 64 << 10;
+const REST: Duration = Duration::from_millis(5);
 
 /// A connection that was shut down in order is read until the other end closes it too, within bounds, when this is dropped.
 /// One that is cut off is closed at once.
@@ -108,12 +112,9 @@ impl<P: Send + 'static> Drop for Lingering<P> {
 }
 
 async fn forget(mut stream: TcpStream) {
-    let (mut buffer, mut left) = (vec![0; 16 << 10], MOST_BYTES);
-    while let Ok(read @ 1..) = stream.read(&mut buffer).await {
-        match left.checked_sub(read) {
-            Some(fewer) => left = fewer,
-            None => return,
-        }
+    let mut buffer = vec![0; PIECE];
+    while let Ok(1..) = stream.read(&mut buffer).await {
+        sleep(REST).await;
     }
 }
 
