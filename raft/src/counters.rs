@@ -27,6 +27,7 @@ fn labelled<const N: usize>(counter: IntCounterVec, labels: [&str; N]) -> IntCou
 pub(crate) struct Counters {
     pub(crate) sent: IntCounterVec,
     pub(crate) refused: IntCounter,
+    pub(crate) strangers: IntCounter,
     pub(crate) forwarded: IntCounterVec,
     pub(crate) read_rounds: IntCounter,
     pub(crate) reads: IntCounter,
@@ -55,6 +56,10 @@ impl Counters {
         Ok(Self {
             sent,
             refused: IntCounter::new("hapi_peer_messages_refused_total", "Messages of others turned away.")?,
+            strangers: IntCounter::new(
+                "hapi_peer_handshakes_refused_total",
+                "Connections to the peer port that did not prove a cluster secret.",
+            )?,
             forwarded: vec("hapi_raft_forwarded_proposals_total", "Proposals sent to the leader.", "result")?,
             read_rounds: IntCounter::new(
                 "hapi_raft_read_index_rounds_total",
@@ -125,6 +130,7 @@ impl Counters {
         vec![
             Box::new(self.sent.clone()),
             Box::new(self.refused.clone()),
+            Box::new(self.strangers.clone()),
             Box::new(self.forwarded.clone()),
             Box::new(self.read_rounds.clone()),
             Box::new(self.reads.clone()),

@@ -347,6 +347,11 @@ impl Replica {
         asked.await.unwrap_or_default()
     }
 
+    #[cfg(test)]
+    pub(crate) fn counters(&self) -> &crate::counters::Counters {
+        &self.0.node.counters
+    }
+
     /// Hands leadership over if this node leads, then stops everything and closes the data folder.
     pub async fn shutdown(&self) {
         self.0.node.stopping.store(true, Ordering::Relaxed);

@@ -15,7 +15,7 @@ use crate::{
         route::{Gate, Route},
     },
     secrets,
-    tls::Tls,
+    tls::{Keys, Tls},
     trace,
     types::TypeConfig,
     wire,
@@ -45,6 +45,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
+use tokio_rustls::server::TlsStream;
 
 /// How long a caller may take to prove the secret.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -66,14 +67,27 @@ const WINDOW_BYTES: u32 = 4 << 20;
 pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener, tls: Tls) {
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let handshakes = Arc::new(Semaphore::new(MOST_HANDSHAKES));
+    let strangers = node.counters.strangers.clone();
     let router = router(node);
     loop {
         let Ok(handshake) = handshakes.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, address)) => {
                 let (router, tls, places) = (router.clone(), tls.clone(), places.clone());
+                let strangers = strangers.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = connection(stream, tls, router, handshake, places).await {
+                    let keys = Arc::clone(&tls.keys());
+                    let ended = match greet(stream, &keys).await {
+                        Ok((stream, peer)) => {
+                            drop(handshake);
+                            connection(stream, peer, &keys, tls, router, places).await
+                        }
+                        Err(error) => {
+                            strangers.inc();
+                            Err(error)
+                        }
+                    };
+                    if let Err(error) = ended {
                         tracing::debug!(%address, %error, "peer connection ended");
                     }
                 });
@@ -87,20 +101,29 @@ pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener, tls: Tls) {
     }
 }
 
+type Broken = Box<dyn std::error::Error + Send + Sync>;
+
+/// A stream that a place belongs to as soon as there is one.
+type Stream = TlsStream<Lingering<Option<OwnedSemaphorePermit>>>;
+
+/// The handshake, and who has come through it.
+async fn greet(stream: TcpStream, keys: &Keys) -> Result<(Stream, Peer), Broken> {
+    stream.set_nodelay(true)?;
+    let stream = Lingering::new(stream, None);
+    let stream = timeout(HANDSHAKE_TIMEOUT, keys.acceptor.accept(stream)).await??;
+    let peer = keys.peer(stream.get_ref().1.peer_certificates())?;
+    Ok((stream, peer))
+}
+
 async fn connection(
-    stream: TcpStream,
+    mut stream: Stream,
+    peer: Peer,
+    keys: &Keys,
     tls: Tls,
     router: Router,
-    handshake: OwnedSemaphorePermit,
     places: Arc<Semaphore>,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    stream.set_nodelay(true)?;
-    let keys = Arc::clone(&tls.keys());
-    let stream = Lingering::new(stream, None);
-    let mut stream = timeout(HANDSHAKE_TIMEOUT, keys.acceptor.accept(stream)).await??;
+) -> Result<(), Broken> {
     stream.get_mut().0.hold(Some(places.try_acquire_owned()?));
-    drop(handshake);
-    let peer = keys.peer(stream.get_ref().1.peer_certificates())?;
     let service = TowerToHyperService::new(router.layer(Extension(peer)));
     let mut builder = Builder::new(TokioExecutor::new());
     builder
@@ -113,7 +136,7 @@ async fn connection(
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         ended = &mut serving => return Ok(ended?),
-        () = tls.exchanged(&keys) => {}
+        () = tls.exchanged(keys) => {}
     }
     // What is under way is answered; for everything else the caller comes back, and proves a secret anew.
     serving.as_mut().graceful_shutdown();

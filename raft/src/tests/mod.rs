@@ -5,6 +5,7 @@ mod admission;
 mod catching_up;
 mod forming;
 mod harness;
+mod hostile;
 mod leasing;
 mod membership;
 mod replication;

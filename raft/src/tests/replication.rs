@@ -152,7 +152,10 @@ async fn without_a_quorum_a_write_is_unknown_or_refused_but_never_acknowledged()
     assert!(ids.contains(&leader.node_id()));
     let alone = leader.clone();
     drop(leader);
-    drop(replicas.into_iter().filter(|replica| replica.node_id() != alone.node_id()).collect::<Vec<_>>());
+    // One that is dropped ends a moment later, and would still take the write.
+    for other in replicas.iter().filter(|replica| replica.node_id() != alone.node_id()) {
+        other.shutdown().await;
+    }
     let result = alone.propose(Principal::Node(alone.node_id()), Command::Checkpoint).await;
     assert!(matches!(result, Err(ProposeError::Unknown(_) | ProposeError::NoLeader)), "{result:?}");
     assert!(within("a read gives up", alone.read_index()).await.is_err());

@@ -53,7 +53,7 @@ async fn knock(connection: &Connection, route: Route) -> Option<Refusal> {
     Some(refusal).filter(|refusal| !matches!(refusal, Refusal::Message(_)))
 }
 
-async fn dial(dialer: &Dialer, home: &Home) -> Connection {
+pub(super) async fn dial(dialer: &Dialer, home: &Home) -> Connection {
     dialer.dial(&home.address(), |_| Ok(())).await.unwrap()
 }
 
@@ -71,7 +71,7 @@ async fn passed(dialer: &Dialer, home: &Home, refusal: impl Fn(&Refusal) -> bool
 }
 
 /// With the certificate that the node at `home` has.
-fn certified(home: &Home, node: NodeId) -> Dialer {
+pub(super) fn certified(home: &Home, node: NodeId) -> Dialer {
     let pem = std::fs::read_to_string(home.dir.path().join("peer.key")).unwrap();
     let secret = ClusterSecret::parse(SECRET.as_bytes()).unwrap();
     let tls = Tls::new(&[secret], Subject::Node(node.0), &KeyPair::from_pem(&pem).unwrap()).unwrap();
@@ -109,7 +109,9 @@ async fn a_removed_node_and_who_takes_the_id_of_another_get_through_no_route() {
         let unknown = |reason: &Refusal| matches!(reason, Refusal::NotMember(_) | Refusal::WrongCaller);
         // Both tell it what it is to the cluster, and no more: see below.
         let told = [Route::Hello, Route::Join];
+        let refused = replica.counters().refused.get();
         assert_eq!(passed(&certified(&gone, removed), home, unknown).await, told);
+        assert!(replica.counters().refused.get() >= refused + (Route::ALL.len() - told.len()) as u64);
         assert_eq!(passed(&stranger(SECRET, Subject::Node(removed.0), 9), home, unknown).await, told);
         for member in &replicas {
             let thief = stranger(SECRET, Subject::Node(member.node_id().0), 9);
