@@ -72,6 +72,9 @@ pub(crate) enum OutboundError {
     Lookup { host: String, reason: String },
     #[error("{0}")]
     Exchange(String),
+    /// It has answered, and not with what was asked for.
+    #[error("{url} answers {status}")]
+    Status { url: String, status: StatusCode },
     #[error("no answer in full within {} s", .0.as_secs_f32())]
     Slow(Duration),
     #[error("the answer is longer than {0} bytes")]

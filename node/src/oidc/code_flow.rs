@@ -146,7 +146,9 @@ impl Application {
         let given = keys::sent::<Given>(&**outside, &metadata.token_endpoint, Some(form)).await;
         let Given { id_token, access_token } = given.map_err(|error| match error {
             // The provider has answered, and gives nothing for this code.
-            OutboundError::Exchange(why) if why.contains(" answers 4") => OidcError::Unproven(why),
+            error @ OutboundError::Status { status, .. } if status.is_client_error() => {
+                OidcError::Unproven(error.to_string())
+            }
             error => OidcError::Unavailable(format!("{}: {error}", self.issuer)),
         })?;
         let claims = self.verifier.verify(&id_token, outside, now).await?;

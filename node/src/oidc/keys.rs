@@ -223,7 +223,7 @@ pub(super) async fn sent<T: DeserializeOwned>(
     };
     let found = outside.fetch(ask).await?;
     if found.status != StatusCode::OK {
-        return Err(OutboundError::Exchange(format!("{url} answers {}", found.status)));
+        return Err(OutboundError::Status { url: url.to_owned(), status: found.status });
     }
     serde_json::from_slice(&found.body)
         .map_err(|error| OutboundError::Exchange(format!("{url} is not the JSON that it should be: {error}")))
